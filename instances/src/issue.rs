@@ -1,0 +1,202 @@
+//! What can be wrong with an input, said so that a person can mend it.
+//!
+//! Validation never stops at the first mistake: it collects every [`Issue`], each with a stable
+//! [`Code`], a JSON pointer (RFC 6901) to the place, what is wrong, and what to do. The codes are
+//! listed in `docs/src/errors.md`; a test keeps that page and [`Code::ALL`] equal.
+
+use serde::Serialize;
+use std::fmt;
+
+/// Most issues collected from one document; the rest is counted, not kept.
+pub const MAX_ISSUES: usize = 100;
+
+macro_rules! codes {
+    ($($variant:ident = $code:literal, $title:literal, $remedy:literal;)*) => {
+        /// Stable identifier of a kind of mistake. Codes are never reused for another meaning.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[non_exhaustive]
+        pub enum Code {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl Code {
+            /// Every code, in ascending order.
+            pub const ALL: &'static [Self] = &[$(Self::$variant,)*];
+
+            /// The code as printed, `E` and four digits.
+            #[must_use]
+            pub const fn as_str(self) -> &'static str {
+                match self { $(Self::$variant => $code,)* }
+            }
+
+            /// A short title, the same for every occurrence.
+            #[must_use]
+            pub const fn title(self) -> &'static str {
+                match self { $(Self::$variant => $title,)* }
+            }
+
+            /// What to do about it.
+            #[must_use]
+            pub const fn remedy(self) -> &'static str {
+                match self { $(Self::$variant => $remedy,)* }
+            }
+        }
+    };
+}
+
+codes! {
+    NotJson = "E1001", "not JSON", "Send one UTF-8 JSON document; NaN and Infinity are not JSON.";
+    Shape = "E1002", "wrong shape", "Compare with the JSON Schema of the format (`ecomap schema`).";
+    Format = "E1003", "unsupported format", "Set `format` to one this version reads, e.g. `ecomap.scenario/v1`.";
+    TooLarge = "E1004", "document too large", "Send a smaller document, or raise the limit where the service is run.";
+    TooDeep = "E1005", "nested too deeply", "No format of Ecomap nests more than a dozen levels.";
+    IllegalId = "E1101", "illegal identifier", "Use 1 to 64 letters, digits, `.`, `_`, `-`, `:` or `/`, starting with a letter or digit.";
+    DuplicateId = "E1102", "duplicate identifier", "Give every zone, site, device and tenant a name of its own.";
+    UnknownZone = "E1103", "unknown zone", "Name a zone listed under `zones`.";
+    UnknownSite = "E1104", "unknown site", "Name a site listed under `sites`.";
+    UnknownProfile = "E1105", "unknown hardware profile", "Name a profile of the catalogue (`ecomap catalog`).";
+    UnknownMode = "E1106", "unknown power mode", "Name a mode of the device's hardware profile.";
+    UnknownFamily = "E1107", "unknown model family", "Name a family of the catalogue (`ecomap catalog`).";
+    UnknownTier = "E1108", "unknown quality tier", "Name a tier of the tenant's family.";
+    UnknownTenant = "E1109", "unknown tenant", "Name a tenant listed under `tenants`.";
+    UnknownDevice = "E1110", "unknown device", "Name a device listed under `devices`; a device with `count` n is expanded to `id-1` … `id-n`.";
+    UnknownUnit = "E1111", "unknown compute unit", "Name a compute unit of the hardware profile.";
+    OutOfRange = "E1112", "number out of range", "Use a finite number inside the range that the message states.";
+    TooMany = "E1113", "too many items", "Split the problem, or raise the limit where the service is run.";
+    Empty = "E1114", "empty list", "List at least one item.";
+    Contradiction = "E1115", "contradictory rules", "Drop one of the two rules that the message names.";
+    UnreachableFloor = "E1116", "accuracy floor out of reach", "Lower the floor to the best allowed tier, or allow a better tier.";
+    UnknownObjective = "E1117", "unknown objective", "Use one of: ecomap, carbon, energy, latency, accuracy, value, weighted, lexicographic.";
+    BadReference = "E1201", "dangling index", "Point to an item that the instance lists.";
+    NoOption = "E1202", "class without options", "Give the class an option, or allow it to be shed.";
+    UnitOff = "E1203", "load on a unit that is off", "Load only units that the option's mode switches on.";
+    BadNumber = "E1301", "unreadable number", "Check the file against the format's description in docs/src/formats.md.";
+    Truncated = "E1302", "file ends too early", "Check that the file is complete.";
+    Inconsistent = "E1303", "inconsistent file", "Check the counts that the file announces.";
+    PlanMismatch = "E1401", "plan does not fit the instance", "Check the plan against the instance it was made for.";
+}
+
+impl fmt::Display for Code {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+impl Serialize for Code {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+/// One mistake at one place.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Issue {
+    /// Stable code.
+    pub code: Code,
+    /// JSON pointer (RFC 6901) to the offending value; empty for the whole document. For text
+    /// formats `/line/N`.
+    pub pointer: String,
+    /// What is wrong here.
+    pub message: String,
+    /// What to do.
+    pub remedy: &'static str,
+}
+
+impl Issue {
+    /// An issue with the code's own remedy.
+    #[must_use]
+    pub fn new(code: Code, pointer: impl Into<String>, message: impl Into<String>) -> Self {
+        Self { code, pointer: pointer.into(), message: message.into(), remedy: code.remedy() }
+    }
+}
+
+impl fmt::Display for Issue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let place = if self.pointer.is_empty() { "document" } else { &self.pointer };
+        write!(f, "{} {place}: {} ({})", self.code, self.message, self.remedy)
+    }
+}
+
+/// Everything wrong with one document. Never empty.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Issues {
+    list: Vec<Issue>,
+    omitted: usize,
+}
+
+impl Issues {
+    /// A single issue.
+    #[must_use]
+    pub fn one(issue: Issue) -> Self {
+        Self { list: vec![issue], omitted: 0 }
+    }
+
+    /// The issues kept, in document order.
+    #[must_use]
+    pub fn list(&self) -> &[Issue] {
+        &self.list
+    }
+
+    /// How many more there were beyond [`MAX_ISSUES`].
+    #[must_use]
+    pub const fn omitted(&self) -> usize {
+        self.omitted
+    }
+}
+
+impl fmt::Display for Issues {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (n, issue) in self.list.iter().enumerate() {
+            if n > 0 {
+                writeln!(f)?;
+            }
+            write!(f, "{issue}")?;
+        }
+        if self.omitted > 0 {
+            write!(f, "\n… and {} more", self.omitted)?;
+        }
+        Ok(())
+    }
+}
+
+impl std::error::Error for Issues {}
+
+/// Gathers issues while a document is being read.
+#[derive(Debug, Default)]
+pub(crate) struct Collector {
+    list: Vec<Issue>,
+    omitted: usize,
+}
+
+impl Collector {
+    pub(crate) fn push(&mut self, code: Code, pointer: impl Into<String>, message: impl Into<String>) {
+        if self.list.len() < MAX_ISSUES {
+            self.list.push(Issue::new(code, pointer, message));
+        } else {
+            self.omitted += 1;
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Checks that `value` is finite and inside `[low, high]`; reports otherwise.
+    pub(crate) fn range(&mut self, pointer: &str, value: f64, low: f64, high: f64) -> bool {
+        let fine = value.is_finite() && value >= low && value <= high;
+        if !fine {
+            self.push(Code::OutOfRange, pointer, format!("{value} is not a number from {low} to {high}"));
+        }
+        fine
+    }
+
+    pub(crate) fn finish(self) -> Result<(), Issues> {
+        if self.list.is_empty() { Ok(()) } else { Err(Issues { list: self.list, omitted: self.omitted }) }
+    }
+}
+
+/// Escapes one reference token of a JSON pointer.
+#[must_use]
+pub fn pointer_token(text: &str) -> String {
+    text.replace('~', "~0").replace('/', "~1")
+}
