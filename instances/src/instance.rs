@@ -396,12 +396,15 @@ mod check {
     };
     use crate::ids::is_legal_id;
     use crate::objective::{Objective, Term};
+    use std::fmt;
 
     pub(super) fn all(p: &InstanceParts, bad: &mut Collector) {
         let limits = Limits::default();
         let sizes = [
             ("/sites", p.sites.len(), limits.rows),
+            ("/affinities", p.affinities.len(), limits.rows),
             ("/device_classes", p.classes.len(), limits.devices),
+            ("/devices", p.devices.len(), limits.devices),
             ("/capacities", p.capacities.len(), limits.rows),
             ("/tenants", p.tenants.len(), limits.tenants),
             ("/tenants", p.tenants.iter().map(|t| t.options.len()).sum(), limits.options),
@@ -456,12 +459,16 @@ mod check {
         ];
         for (name, list) in lists {
             let mut seen = BTreeSet::new();
+            // Devices are plain strings in the document.
+            let field = if name == "devices" { "" } else { "/id" };
             for (n, id) in list.into_iter().enumerate() {
                 if !is_legal_id(id) {
-                    bad.push(Code::IllegalId, format!("/{name}/{n}/id"), format!("`{}`", id.escape_debug()));
+                    let message = format!("`{}`", id.escape_debug());
+                    bad.push(Code::IllegalId, format!("/{name}/{n}{field}"), message);
                 }
                 if !seen.insert(id) {
-                    bad.push(Code::DuplicateId, format!("/{name}/{n}/id"), format!("`{id}` again"));
+                    let message = format!("`{}` again", id.escape_debug());
+                    bad.push(Code::DuplicateId, format!("/{name}/{n}{field}"), message);
                 }
             }
         }
@@ -474,6 +481,7 @@ mod check {
                 bad.range(&format!("/sites/{s}/cap_w"), cap.get(), 0.0, 1e9);
             }
         }
+        let mut listed = BTreeSet::new();
         for (c, class) in p.classes.iter().enumerate() {
             let at = format!("/device_classes/{c}");
             if class.site.at() >= p.sites.len() {
@@ -487,9 +495,10 @@ mod check {
             }
             bad.range(&format!("{at}/memory_bytes"), class.memory.get(), 0.0, MAX_MAGNITUDE);
             bad.range(&format!("{at}/off_w"), class.off.get(), 0.0, 1e6);
-            for d in &class.devices {
-                if p.devices.get(d.at()).is_none_or(|x| x.class.at() != c) {
-                    bad.push(Code::BadReference, format!("{at}/devices"), "device and class disagree");
+            for (n, d) in class.devices.iter().enumerate() {
+                let agrees = p.devices.get(d.at()).is_some_and(|x| x.class.at() == c);
+                if !(agrees && listed.insert(d.at())) {
+                    bad.push(Code::BadReference, format!("{at}/devices/{n}"), "device and class disagree");
                 }
             }
             for (m, mode) in class.modes.iter().enumerate() {
@@ -505,8 +514,7 @@ mod check {
                 }
             }
         }
-        let listed: usize = p.classes.iter().map(|c| c.devices.len()).sum();
-        if listed != p.devices.len() {
+        if listed.len() < p.devices.len() {
             bad.push(Code::Inconsistent, "/device_classes", "every device belongs to exactly one class");
         }
     }
@@ -532,26 +540,39 @@ mod check {
             bad.range(&format!("{at}/tiers/{k}/accuracy"), tier.accuracy, 0.0, 100.0);
         }
         if x.options.is_empty() && !x.shedding.allowed {
-            bad.push(Code::NoOption, format!("{at}/options"), "no option, and shedding is not allowed");
+            bad.push(
+                Code::NoOption,
+                format!("{at}/options"),
+                format!("`{}` must be served, but no option is left for it", x.id),
+            );
         }
         for d in x.devices.iter().flatten() {
             if d.at() >= p.devices.len() {
                 bad.push(Code::UnknownDevice, format!("{at}/devices"), "no such device");
             }
         }
-        if let Some(running) = &x.running {
-            if running.device.at() >= p.devices.len() || running.tier >= x.tiers.len() {
-                bad.push(Code::BadReference, format!("{at}/running"), "no such device or tier");
-            }
+        if let Some(running) = &x.running
+            && (running.device.at() >= p.devices.len() || running.tier >= x.tiers.len())
+        {
+            bad.push(Code::BadReference, format!("{at}/running"), "no such device or tier");
         }
         for (o, choice) in x.options.iter().enumerate() {
-            let at = format!("{at}/options/{o}");
-            option(p, x, &at, choice, bad);
+            option(p, x, OptionAt(t, o), choice, bad);
         }
     }
 
-    fn option(p: &InstanceParts, x: &InstanceTenant, at: &str, choice: &Choice, bad: &mut Collector) {
-        // Formatting a pointer for each of millions of options would dominate; check first.
+    /// Pointer to an option, written only when there is something to say: formatting one for each of
+    /// millions of options would dominate.
+    #[derive(Clone, Copy)]
+    struct OptionAt(usize, usize);
+
+    impl fmt::Display for OptionAt {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            write!(f, "/tenants/{}/options/{}", self.0, self.1)
+        }
+    }
+
+    fn option(p: &InstanceParts, x: &InstanceTenant, at: OptionAt, choice: &Choice, bad: &mut Collector) {
         if !(choice.value.is_finite() && choice.value.abs() <= MAX_MAGNITUDE) {
             bad.range(&format!("{at}/value"), choice.value, -MAX_MAGNITUDE, MAX_MAGNITUDE);
         }
@@ -570,54 +591,54 @@ mod check {
         }
     }
 
-    fn hosted(p: &InstanceParts, x: &InstanceTenant, at: &str, host: &Host, bad: &mut Collector) {
+    fn hosted(p: &InstanceParts, x: &InstanceTenant, at: OptionAt, host: &Host, bad: &mut Collector) {
         let Some(class) = p.classes.get(host.class.at()) else {
-            bad.push(Code::BadReference, format!("{at}/class"), "no such device class");
+            bad.push(Code::BadReference, format!("{at}/host/class"), "no such device class");
             return;
         };
         let Some(mode) = class.modes.get(host.mode.at()) else {
-            bad.push(Code::UnknownMode, format!("{at}/mode"), "no such mode");
+            bad.push(Code::UnknownMode, format!("{at}/host/mode"), "no such mode");
             return;
         };
         if host.tier >= x.tiers.len() {
-            bad.push(Code::UnknownTier, format!("{at}/tier"), "no such tier");
+            bad.push(Code::UnknownTier, format!("{at}/host/tier"), "no such tier");
         }
         if host.load.is_empty() {
-            bad.push(Code::Empty, format!("{at}/load"), "an option on a device loads a unit");
+            bad.push(Code::Empty, format!("{at}/host/load"), "an option on a device loads a unit");
         }
         let mut last = None;
         for (unit, load) in &host.load {
             if last.is_some_and(|l| l >= unit.at()) {
-                bad.push(Code::BadReference, format!("{at}/load"), "units are listed once, ascending");
+                bad.push(Code::BadReference, format!("{at}/host/load"), "units are listed once, ascending");
             }
             last = Some(unit.at());
             match mode.load_cap.get(unit.at()) {
-                None => bad.push(Code::UnknownUnit, format!("{at}/load"), "no such unit"),
+                None => bad.push(Code::UnknownUnit, format!("{at}/host/load"), "no such unit"),
                 Some(cap) if *cap <= 0.0 && *load > 0.0 => {
-                    bad.push(Code::UnitOff, format!("{at}/load"), "the mode switches this unit off");
+                    bad.push(Code::UnitOff, format!("{at}/host/load"), "the mode switches this unit off");
                 }
                 Some(_) => {}
             }
             if !(load.is_finite() && *load >= 0.0 && *load <= 1e6) {
-                bad.range(&format!("{at}/load"), *load, 0.0, 1e6);
+                bad.range(&format!("{at}/host/load"), *load, 0.0, 1e6);
             }
         }
         for (unit, slope) in &host.slopes {
             if unit.at() >= class.units.len() {
-                bad.push(Code::UnknownUnit, format!("{at}/slopes"), "no such unit");
+                bad.push(Code::UnknownUnit, format!("{at}/host/slopes"), "no such unit");
             }
             if !(slope.is_finite() && *slope >= 0.0) {
-                bad.range(&format!("{at}/slopes"), *slope, 0.0, 1e6);
+                bad.range(&format!("{at}/host/slopes"), *slope, 0.0, 1e6);
             }
         }
         for w in &host.weights {
             if w.at() >= p.weights.len() {
-                bad.push(Code::BadReference, format!("{at}/weights"), "no such weight set");
+                bad.push(Code::BadReference, format!("{at}/host/weights"), "no such weight set");
             }
         }
         for segment in &host.segments {
             if segment.unit >= class.units.len() || segment.from >= segment.to {
-                bad.push(Code::UnknownUnit, format!("{at}/segments"), "unknown unit or empty segment");
+                bad.push(Code::UnknownUnit, format!("{at}/host/segments"), "unknown unit or empty segment");
             }
         }
         let numbers = [
@@ -634,7 +655,7 @@ mod check {
         ];
         for (name, value) in numbers {
             if !(value.is_finite() && (0.0..=MAX_MAGNITUDE).contains(&value)) {
-                bad.range(&format!("{at}/{name}"), value, 0.0, MAX_MAGNITUDE);
+                bad.range(&format!("{at}/host/{name}"), value, 0.0, MAX_MAGNITUDE);
             }
         }
     }

@@ -68,7 +68,7 @@ codes! {
     UnreachableFloor = "E1116", "accuracy floor out of reach", "Lower the floor to the best allowed tier, or allow a better tier.";
     UnknownObjective = "E1117", "unknown objective", "Use one of: ecomap, carbon, energy, latency, accuracy, value, weighted, lexicographic.";
     BadReference = "E1201", "dangling index", "Point to an item that the instance lists.";
-    NoOption = "E1202", "class without options", "Give the class an option, or allow it to be shed.";
+    NoOption = "E1202", "tenant without options", "Relax what excludes them all (latency objective, accuracy floor, pinning; `ecomap estimate` shows it), or allow the tenant to be shed.";
     UnitOff = "E1203", "load on a unit that is off", "Load only units that the option's mode switches on.";
     BadNumber = "E1301", "unreadable number", "Check the file against the format's description in docs/src/formats.md.";
     Truncated = "E1302", "file ends too early", "Check that the file is complete.";
@@ -113,7 +113,19 @@ impl Issue {
 impl fmt::Display for Issue {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let place = if self.pointer.is_empty() { "document" } else { &self.pointer };
-        write!(f, "{} {place}: {} ({})", self.code, self.message, self.remedy)
+        write!(f, "{} {}: {} ({})", self.code, Printable(place), Printable(&self.message), self.remedy)
+    }
+}
+
+/// Text from a document, with control characters escaped: an issue may be printed on a terminal.
+struct Printable<'a>(&'a str);
+
+impl fmt::Display for Printable<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.0.chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { fmt::Write::write_char(f, c)? }
+        }
+        Ok(())
     }
 }
 
@@ -199,4 +211,32 @@ impl Collector {
 #[must_use]
 pub fn pointer_token(text: &str) -> String {
     text.replace('~', "~0").replace('/', "~1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_ascend_and_are_unique() {
+        assert!(Code::ALL.windows(2).all(|pair| pair[0].as_str() < pair[1].as_str()));
+    }
+
+    #[test]
+    fn control_characters_do_not_reach_the_terminal() {
+        let issue = Issue::new(Code::Shape, "/a\u{7}", "unknown field `\u{1b}[2J`");
+        let text = issue.to_string();
+        assert!(!text.chars().any(char::is_control), "{text:?}");
+        assert!(text.contains(r"\u{1b}[2J"), "{text}");
+    }
+
+    #[test]
+    fn issues_beyond_the_limit_are_counted() {
+        let mut bad = Collector::default();
+        for n in 0..MAX_ISSUES + 7 {
+            bad.push(Code::Empty, format!("/{n}"), "x");
+        }
+        let issues = bad.finish().err();
+        assert_eq!(issues.map(|i| (i.list().len(), i.omitted())), Some((MAX_ISSUES, 7)));
+    }
 }

@@ -4,12 +4,13 @@
 //!
 //! The tour, in the order in which data passes:
 //!
-//! 1. [`format`] reads bytes into wire types, then into domain types; every mistake is an
+//! 1. [`mod@format`] reads bytes into wire types, then into domain types; every mistake is an
 //!    [`Issue`] with a stable code, a JSON pointer and a remedy.
 //! 2. [`Scenario`] is what a user knows; [`Catalog`] holds the boards and models it names.
 //! 3. [`Instance`] is the priced problem, pure numbers; benchmark files read straight into it.
 //! 4. [`plan`] is the answer: an [`Assignment`](plan::Assignment) in indices, and the
-//!    [`Certificate`](plan::Certificate) that says how good it is.
+//!    [certificate](format::result_v1::CertificateDto) that says how good it is.
+//! 5. [`scenarios`] ship inside the binary; [`generate`] makes more of them from a [`Seed`].
 //!
 //! This crate knows nothing of solvers, predictors or HTTP.
 
@@ -25,9 +26,11 @@ pub mod objective;
 pub mod plan;
 pub mod profile;
 pub mod scenario;
+pub mod scenarios;
 pub mod units;
 
 pub use catalog::Catalog;
+pub use generate::Seed;
 pub use instance::Instance;
 pub use issue::{Code, Issue, Issues};
 pub use objective::{Objective, Term};

@@ -106,8 +106,11 @@ pub struct Mode {
     pub id: ModeId,
     /// Number that `nvpmodel -m` takes.
     pub nvpmodel: Option<u32>,
-    /// Power budget of the mode.
+    /// Power budget of the mode, for the module.
     pub budget: Watts,
+    /// Part of [`Mode::idle`] that lies outside the module, and so outside its budget: carrier
+    /// board, fan, supply loss. The budget of the whole board is `budget + carrier`.
+    pub carrier: Watts,
     /// Draw of the whole board with nothing running.
     pub idle: Watts,
     /// Memory bandwidth in this mode.
@@ -146,6 +149,14 @@ pub struct Profile {
     pub transfer: Transfer,
     /// Power modes.
     pub modes: Vec<Mode>,
+}
+
+impl Mode {
+    /// Power budget of the whole board: the module's, and what lies outside the module.
+    #[must_use]
+    pub fn board_budget(&self) -> Watts {
+        self.budget + self.carrier
+    }
 }
 
 impl Profile {

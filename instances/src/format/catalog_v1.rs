@@ -201,6 +201,9 @@ pub struct ModeDto {
     pub budget_w: f64,
     /// Idle draw of the board.
     pub idle_w: f64,
+    /// Part of `idle_w` outside the module, which `budget_w` does not cover; 0 when absent.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub carrier_w: f64,
     /// Memory bandwidth.
     pub memory_bandwidth_bytes_per_s: f64,
     /// Units switched on.
@@ -220,6 +223,11 @@ pub struct ModeUnitDto {
     /// Cores online.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cores: Option<u32>,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, clippy::float_cmp)] // signature that serde asks for
+fn is_zero(x: &f64) -> bool {
+    *x == 0.0
 }
 
 #[allow(clippy::cast_precision_loss)] // counts stay far below 2^53
@@ -381,7 +389,8 @@ impl ProfileDto {
         for (m, mode) in self.modes.iter().enumerate() {
             let at = format!("/modes/{m}");
             bad.range(&format!("{at}/budget_w"), mode.budget_w, 0.1, 1e5);
-            bad.range(&format!("{at}/idle_w"), mode.idle_w, 0.0, mode.budget_w);
+            bad.range(&format!("{at}/carrier_w"), mode.carrier_w, 0.0, mode.idle_w);
+            bad.range(&format!("{at}/idle_w"), mode.idle_w, 0.0, mode.budget_w + mode.carrier_w);
             bad.range(
                 &format!("{at}/memory_bandwidth_bytes_per_s"),
                 mode.memory_bandwidth_bytes_per_s,
@@ -440,6 +449,7 @@ impl ProfileDto {
                 id: ModeId::new(&*m.id),
                 nvpmodel: m.nvpmodel_id,
                 budget: Watts::new(m.budget_w),
+                carrier: Watts::new(m.carrier_w),
                 idle: Watts::new(m.idle_w),
                 memory_bandwidth: BytesPerSecond::new(m.memory_bandwidth_bytes_per_s),
                 units: self

@@ -24,8 +24,13 @@ pub const FORMAT: &str = "ecomap.scenario/v1";
 pub const MAX_DEVICES: usize = 10_000;
 /// Most tenants.
 pub const MAX_TENANTS: usize = 100_000;
-/// Most sites, zones or links.
+/// Most sites, zones, links or affinity rules.
 pub const MAX_SITES: usize = 1_000;
+/// Most tenants named by all affinity rules together.
+pub const MAX_AFFINITY_MEMBERS: usize = 100_000;
+/// Most devices that `pin` and `forbid` leave to all tenants together: a `forbid` of one device in
+/// ten thousand leaves a long list, a hundred thousand such lists would not fit in memory.
+pub const MAX_ALLOWED_DEVICES: usize = 20_000_000;
 
 /// A scenario document.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -375,8 +380,7 @@ impl ObjectiveDto {
                 }
                 let mut list = Vec::new();
                 for (key, value) in &self.weights {
-                    let term = Term::parse(key)
-                        .ok_or_else(|| (Code::UnknownObjective, format!("`{key}` is not a term")))?;
+                    let term = Term::parse(key).ok_or_else(|| unknown_term(key))?;
                     list.push((term, weight(key, *value)?));
                 }
                 Ok(Objective::Weighted(list))
@@ -385,7 +389,21 @@ impl ObjectiveDto {
                 if !self.weights.is_empty() {
                     return stray("weights");
                 }
-                Objective::parse(&format!("lexicographic:{}", self.order.join(",")))
+                if self.order.is_empty() {
+                    return Err((Code::Empty, "lexicographic needs at least one term".to_owned()));
+                }
+                let mut list = Vec::new();
+                for name in &self.order {
+                    let term = Term::parse(name).ok_or_else(|| unknown_term(name))?;
+                    if list.contains(&term) {
+                        return Err((
+                            Code::DuplicateId,
+                            format!("`{term}` is named twice", term = term.as_str()),
+                        ));
+                    }
+                    list.push(term);
+                }
+                Ok(Objective::Lexicographic(list))
             }
             name => {
                 if !self.weights.is_empty() {
@@ -394,7 +412,10 @@ impl ObjectiveDto {
                 if !self.order.is_empty() {
                     return stray("order");
                 }
-                Objective::parse(name)
+                // Not the command line's short form: `weighted:…` is no name.
+                Term::parse(name).map(Objective::Single).ok_or_else(|| {
+                    (Code::UnknownObjective, format!("`{}` is not an objective", name.escape_debug()))
+                })
             }
         }
     }
@@ -418,6 +439,10 @@ impl ObjectiveDto {
         }
         dto
     }
+}
+
+fn unknown_term(name: &str) -> (Code, String) {
+    (Code::UnknownObjective, format!("`{}` is not a term", name.escape_debug()))
 }
 
 /// Names met so far in one list, with the position of each.
@@ -471,7 +496,8 @@ impl Reader<'_> {
     fn parts(&mut self) -> ScenarioParts {
         let dto = self.dto;
         if dto.format != FORMAT {
-            self.bad.push(Code::Format, "/format", format!("`{}` is not {FORMAT}", dto.format));
+            let message = format!("`{}` is not {FORMAT}", dto.format.escape_debug());
+            self.bad.push(Code::Format, "/format", message);
         }
         if !is_legal_id(&dto.name) {
             self.bad.push(Code::IllegalId, "/name", format!("`{}`", dto.name.escape_debug()));
@@ -683,6 +709,9 @@ impl Reader<'_> {
         device_names: &BTreeMap<&str, usize>,
     ) -> Vec<Tenant> {
         let mut tenants = Vec::new();
+        let units: BTreeSet<&str> =
+            devices.iter().flat_map(|d| &d.profile.units).map(|u| u.id.as_str()).collect();
+        let mut room = MAX_ALLOWED_DEVICES;
         for (n, dto) in self.dto.tenants.iter().enumerate().take(MAX_TENANTS) {
             let at = format!("/tenants/{n}");
             let origin = sites.find(&dto.origin, Code::UnknownSite, format!("{at}/origin"), &mut self.bad);
@@ -710,7 +739,14 @@ impl Reader<'_> {
                 }
             };
             let allowed = self.allowed_devices(&at, dto, device_names);
-            let forbidden_units = self.forbidden_units(&at, dto, devices);
+            room = room.saturating_sub(allowed.as_ref().map_or(0, Vec::len));
+            if room == 0 {
+                let message =
+                    format!("pins and forbids leave more than {MAX_ALLOWED_DEVICES} devices in all");
+                self.bad.push(Code::TooMany, at, message);
+                break;
+            }
+            let forbidden_units = self.forbidden_units(&at, dto, &units);
             let Some(family) = self.catalog.family(&dto.family) else {
                 self.bad.push(
                     Code::UnknownFamily,
@@ -721,14 +757,15 @@ impl Reader<'_> {
             };
             let tiers = self.tiers(&at, dto, family);
             let best = tiers.iter().map(|t| family.tiers[*t].accuracy).fold(0.0, f64::max);
-            if let Some(floor) = dto.accuracy_floor {
-                if self.bad.range(&format!("{at}/accuracy_floor"), floor, 0.0, 100.0) && floor > best {
-                    self.bad.push(
-                        Code::UnreachableFloor,
-                        format!("{at}/accuracy_floor"),
-                        format!("the best allowed tier reaches {best}"),
-                    );
-                }
+            if let Some(floor) = dto.accuracy_floor
+                && self.bad.range(&format!("{at}/accuracy_floor"), floor, 0.0, 100.0)
+                && floor > best
+            {
+                self.bad.push(
+                    Code::UnreachableFloor,
+                    format!("{at}/accuracy_floor"),
+                    format!("the best allowed tier reaches {best}"),
+                );
             }
             tenants.push(Tenant {
                 id: TenantId::new(&*dto.id),
@@ -806,7 +843,8 @@ impl Reader<'_> {
             return None;
         }
         let base = pinned.unwrap_or_else(|| (0..names.len()).map(DeviceIx::new).collect());
-        let allowed: Vec<DeviceIx> = base.iter().copied().filter(|d| !forbidden.contains(d)).collect();
+        let allowed: Vec<DeviceIx> =
+            base.iter().copied().filter(|d| forbidden.binary_search(d).is_err()).collect();
         if allowed.is_empty() && !base.is_empty() {
             self.bad.push(
                 Code::Contradiction,
@@ -817,11 +855,10 @@ impl Reader<'_> {
         Some(allowed)
     }
 
-    fn forbidden_units(&mut self, at: &str, dto: &TenantDto, devices: &[Device]) -> Vec<UnitId> {
+    fn forbidden_units(&mut self, at: &str, dto: &TenantDto, known: &BTreeSet<&str>) -> Vec<UnitId> {
         let mut units = Vec::new();
         for (k, unit) in dto.forbid.iter().flat_map(|f| f.units.iter().enumerate()) {
-            let known = devices.iter().any(|d| d.profile.unit_position(unit).is_some());
-            if known {
+            if known.contains(unit.as_str()) {
                 units.push(UnitId::new(&**unit));
             } else {
                 self.bad.push(
@@ -838,6 +875,11 @@ impl Reader<'_> {
         let mut list: Vec<Affinity> = Vec::new();
         if self.dto.affinities.len() > MAX_SITES {
             self.bad.push(Code::TooMany, "/affinities", format!("more than {MAX_SITES} items"));
+            return list;
+        }
+        if self.dto.affinities.iter().map(|a| a.tenants.len()).sum::<usize>() > MAX_AFFINITY_MEMBERS {
+            let message = format!("more than {MAX_AFFINITY_MEMBERS} tenants in all rules");
+            self.bad.push(Code::TooMany, "/affinities", message);
             return list;
         }
         for (n, dto) in self.dto.affinities.iter().enumerate() {
@@ -857,10 +899,17 @@ impl Reader<'_> {
                 );
             }
             for other in &list {
-                let shared = members.iter().filter(|m| other.tenants.contains(m)).count();
-                let implied = other.scope == dto.scope
-                    || (other.scope == Scope::Device && other.kind == AffinityKind::Together);
-                if shared >= 2 && other.kind != dto.kind && implied {
+                let (together, apart) = if dto.kind == AffinityKind::Together {
+                    (dto.scope, other.scope)
+                } else {
+                    (other.scope, dto.scope)
+                };
+                // Together on a device is together at its site, so it contradicts both ways apart;
+                // together at a site leaves room for apart on devices.
+                let clash = other.kind != dto.kind && (together == apart || together == Scope::Device);
+                let shared =
+                    || members.iter().filter(|m| other.tenants.binary_search(m).is_ok()).take(2).count();
+                if clash && shared() == 2 {
                     self.bad.push(Code::Contradiction, at.clone(), "two tenants are both together and apart");
                 }
             }
@@ -915,7 +964,7 @@ impl Reader<'_> {
                             found.push(Segment { from, to, unit });
                         }
                         _ => {
-                            self.bad.push(Code::OutOfRange, at, "a segment runs from a block to a later one")
+                            self.bad.push(Code::OutOfRange, at, "a segment runs from a block to a later one");
                         }
                     }
                 }
