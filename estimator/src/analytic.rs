@@ -1,0 +1,249 @@
+//! The analytic predictor: roofline costs, M/D/1 waiting, linear interference.
+
+use crate::error::EstimatorError;
+use crate::parameters::Parameters;
+use crate::predictor::{
+    Candidate, DevicePlan, DevicePrediction, Isolated, Predictor, Quantiled, TaskPrediction,
+};
+use crate::queueing::wait_quantile;
+use crate::table::{CostTable, PlacementCost};
+use ecomap_instances::family::Family;
+use ecomap_instances::ids::{ModeIx, UnitIx};
+use ecomap_instances::instance::Quantiles;
+use ecomap_instances::profile::Profile;
+use ecomap_instances::units::{Hertz, Millis, Watts};
+use std::sync::Arc;
+
+/// Slopes below this are left out.
+const SLOPE_FLOOR: f64 = 1e-3;
+
+/// Roofline with fitted efficiencies.
+#[derive(Debug, Clone)]
+pub struct Roofline {
+    parameters: Arc<Parameters>,
+}
+
+impl Roofline {
+    /// With the embedded parameters.
+    ///
+    /// # Errors
+    /// Only if the embedded file is broken, which a test rules out.
+    pub fn embedded() -> Result<Self, EstimatorError> {
+        Ok(Self::new(Parameters::embedded()?.clone()))
+    }
+
+    /// With other parameters.
+    #[must_use]
+    pub fn new(parameters: Parameters) -> Self {
+        Self { parameters: Arc::new(parameters) }
+    }
+
+    /// The parameters.
+    #[must_use]
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    fn price(&self, candidate: &Candidate<'_>) -> Option<Isolated> {
+        let cost = candidate.table.placement(candidate.segments)?;
+        Some(Isolated {
+            latency: self.quantiles(candidate.table, &cost, candidate.rate),
+            base: cost.base,
+            service: cost.services().map(|(u, s)| (UnitIx::new(u), s)).collect(),
+            load: cost.services().map(|(u, s)| (UnitIx::new(u), s * candidate.rate)).collect(),
+            energy: cost.energy,
+            memory: cost.memory,
+            traffic: cost.traffic,
+            precisions: cost.precisions,
+            slopes: self.slopes(candidate.table, &cost),
+        })
+    }
+
+    /// Base time, plus each unit's spread, plus each unit's wait. Adding quantiles is exact where
+    /// the parts rise and fall together; where they are independent it errs on the safe side at
+    /// p95 and p99.
+    fn quantiles(&self, table: &CostTable, cost: &PlacementCost, rate: Hertz) -> Quantiles {
+        let mut q = Quantiles { p50: cost.base, p95: cost.base, p99: cost.base };
+        for (unit, service) in cost.services() {
+            let rho = service * rate;
+            let spread = table.unit_kind(unit).map(|kind| self.parameters.dispersion(table.profile(), kind));
+            let (p95, p99) = spread.map_or((0.0, 0.0), |d| (d.p95 - 1.0, d.p99 - 1.0));
+            q.p50 += wait_quantile(service, rho, 0.5);
+            q.p95 += wait_quantile(service, rho, 0.95) + service * p95;
+            q.p99 += wait_quantile(service, rho, 0.99) + service * p99;
+        }
+        q
+    }
+
+    /// Relative delay per unit of co-runners' load: on a unit that it uses, the share of time
+    /// spent there × the queueing slope; from any unit, the memory-bound share of the time spent
+    /// on the *other* units × that unit's bandwidth slope.
+    fn slopes(&self, table: &CostTable, cost: &PlacementCost) -> Vec<(UnitIx, f64)> {
+        let base = cost.base.max(Millis::new(1e-9));
+        table
+            .units_on()
+            .filter_map(|(unit, kind)| {
+                let rule = self.parameters.contention(kind);
+                let mut slope = 0.0;
+                for (k, (used, service)) in cost.services().enumerate() {
+                    slope += if used == unit {
+                        rule.queue * (service / base)
+                    } else {
+                        rule.bandwidth * (cost.memory_bound[k] / base)
+                    };
+                }
+                (slope >= SLOPE_FLOOR).then_some((UnitIx::new(unit), slope))
+            })
+            .collect()
+    }
+
+    fn device(&self, plan: &DevicePlan) -> DevicePrediction {
+        let alone: Vec<Option<Isolated>> = plan
+            .tasks
+            .iter()
+            .map(|task| {
+                let table = self.table(&plan.profile, plan.mode, &task.family, task.tier);
+                self.price(&Candidate { table: &table, segments: &task.segments, rate: task.rate })
+            })
+            .collect();
+        let mut load = vec![0.0; plan.profile.units.len()];
+        let mut power = plan.profile.modes.get(plan.mode.at()).map_or(Watts::ZERO, |m| m.idle);
+        for (task, one) in plan.tasks.iter().zip(&alone) {
+            let Some(one) = one else { continue };
+            power += one.energy * task.rate;
+            for (unit, share) in &one.load {
+                if let Some(sum) = load.get_mut(unit.at()) {
+                    *sum += share;
+                }
+            }
+        }
+        let tasks = alone.into_iter().map(|one| one.map(|one| under_load(&one, &load))).collect();
+        DevicePrediction { tasks, power, load }
+    }
+}
+
+/// Linear interference: slowdown = 1 + Σ slope × co-runners' load, at least 1 by construction.
+fn under_load(one: &Isolated, total: &[f64]) -> TaskPrediction {
+    let own = |unit: UnitIx| one.load.iter().find(|(u, _)| *u == unit).map_or(0.0, |(_, share)| *share);
+    let delay: f64 = one
+        .slopes
+        .iter()
+        .map(|(unit, slope)| {
+            let others = total.get(unit.at()).copied().unwrap_or(0.0) - own(*unit);
+            slope * others.max(0.0)
+        })
+        .sum();
+    let slowdown = 1.0 + delay;
+    TaskPrediction {
+        slowdown: Quantiled { p50: slowdown, p95: slowdown, p99: slowdown },
+        latency: one.latency.scaled(slowdown),
+        isolated: one.latency,
+    }
+}
+
+impl Predictor for Roofline {
+    fn name(&self) -> &'static str {
+        "roofline"
+    }
+
+    fn version(&self) -> String {
+        format!("{}+parameters.{}", env!("CARGO_PKG_VERSION"), self.parameters.version)
+    }
+
+    fn table(&self, profile: &Arc<Profile>, mode: ModeIx, family: &Arc<Family>, tier: usize) -> CostTable {
+        CostTable::new(&self.parameters, profile, mode, family, tier)
+    }
+
+    fn isolated(&self, batch: &[Candidate<'_>]) -> Vec<Option<Isolated>> {
+        batch.iter().map(|c| self.price(c)).collect()
+    }
+
+    fn joint(&self, plans: &[DevicePlan]) -> Vec<DevicePrediction> {
+        plans.iter().map(|p| self.device(p)).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::predictor::Task;
+    use crate::test_support::{block, family, flat_parameters, toy_profile};
+    use ecomap_instances::scenario::Segment;
+
+    fn segments(list: &[(usize, usize, usize)]) -> Vec<Segment> {
+        list.iter().map(|&(from, to, unit)| Segment { from, to, unit }).collect()
+    }
+
+    fn roofline() -> Roofline {
+        Roofline::new(flat_parameters(0.5, 0.5, 0.0))
+    }
+
+    fn alone(rate: f64, placement: &[(usize, usize, usize)]) -> Isolated {
+        let model = family(vec![block(1e9, 4e6), block(2e9, 4e6)]);
+        let predictor = roofline();
+        let table = predictor.table(&toy_profile(), ModeIx::new(0), &model, 0);
+        let segments = segments(placement);
+        let batch = [Candidate { table: &table, segments: &segments, rate: Hertz::new(rate) }];
+        predictor.isolated(&batch).remove(0).unwrap()
+    }
+
+    #[test]
+    fn load_is_linear_in_the_rate_and_quantiles_are_ordered() {
+        for placement in [vec![(0, 2, 0)], vec![(0, 1, 0), (1, 2, 1)], vec![(0, 1, 3), (1, 2, 0)]] {
+            let unit = alone(1.0, &placement);
+            for rate in [1.5, 2.0, 7.0, 30.0] {
+                let one = alone(rate, &placement);
+                for (a, b) in unit.load.iter().zip(&one.load) {
+                    assert!((a.1 * rate - b.1).abs() < 1e-12);
+                }
+                assert_eq!(one.energy, unit.energy);
+                let q = one.latency;
+                assert!(one.base <= q.p50 && q.p50 <= q.p95 && q.p95 <= q.p99);
+                assert!(q.p99 >= unit.latency.p99);
+            }
+        }
+    }
+
+    #[test]
+    fn slope_is_the_share_of_time_on_the_unit() {
+        let one = alone(1.0, &[(0, 2, 0)]);
+        assert_eq!(one.slopes, vec![(UnitIx::new(0), 2.0)]);
+        let split = alone(1.0, &[(0, 1, 0), (1, 2, 1)]);
+        // gpu 2.1 ms, hand-over 0.07 ms, dla0 16.1 ms; queueing slope 2.
+        let base = 2.1 + 0.07 + 16.1;
+        assert!((split.slopes[0].1 - 2.0 * 2.1 / base).abs() < 1e-9);
+        assert!((split.slopes[1].1 - 2.0 * 16.1 / base).abs() < 1e-9);
+    }
+
+    #[test]
+    fn slowdown_is_at_least_one_and_grows_with_co_runners() {
+        let model = family(vec![block(1e9, 4e6), block(2e9, 4e6)]);
+        let task = |rate: f64| Task {
+            family: model.clone(),
+            tier: 0,
+            segments: segments(&[(0, 2, 0)]),
+            rate: Hertz::new(rate),
+        };
+        let plan = |tasks| DevicePlan { profile: toy_profile(), mode: ModeIx::new(0), tasks };
+        let predictor = roofline();
+        let plans =
+            [plan(vec![task(10.0)]), plan(vec![task(10.0), task(20.0)]), plan(vec![task(10.0), task(40.0)])];
+        let answer = predictor.joint(&plans);
+        let slow: Vec<f64> = answer.iter().map(|d| d.tasks[0].as_ref().unwrap().slowdown.p95).collect();
+        assert!((slow[0] - 1.0).abs() < 1e-12);
+        // 6.1 ms × 20/s = 0.122 of the gpu by the other tenant, slope 2.
+        assert!((slow[1] - 1.244).abs() < 1e-9);
+        assert!(slow[2] > slow[1]);
+        // 5 W idle and 20 W × 0.183 busy.
+        assert!((answer[1].power.get() - (5.0 + 20.0 * 0.183)).abs() < 1e-9);
+        assert!((answer[1].load[0] - 0.183).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_task_that_cannot_run_has_no_prediction() {
+        let model = family(vec![block(1e9, 4e6)]);
+        let task = Task { family: model, tier: 0, segments: segments(&[(0, 1, 9)]), rate: Hertz::new(1.0) };
+        let plan = DevicePlan { profile: toy_profile(), mode: ModeIx::new(0), tasks: vec![task] };
+        assert_eq!(roofline().joint(&[plan])[0].tasks, vec![None]);
+    }
+}
