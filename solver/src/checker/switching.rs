@@ -1,0 +1,26 @@
+//! Row (11) is a price, not a limit: κ_i is paid unless the tenant keeps its running choice.
+
+use super::plan::{Plan, Served};
+use ecomap_instances::instance::InstanceTenant;
+
+/// Σ κ_i over the tenants that leave their running choice; one that is shed leaves it.
+pub(super) fn price(plan: &Plan<'_>) -> f64 {
+    plan.instance.tenants.iter().zip(&plan.picks).map(|(t, pick)| kappa(t, !keeps(t, pick.as_ref()))).sum()
+}
+
+/// Σ_j κ_j of (18): what leaving every running choice costs.
+pub(super) fn most(plan: &Plan<'_>) -> f64 {
+    plan.instance.tenants.iter().map(|t| kappa(t, true)).sum()
+}
+
+fn kappa(tenant: &InstanceTenant, leaves: bool) -> f64 {
+    if leaves && tenant.running.is_some() { tenant.switch_price } else { 0.0 }
+}
+
+/// Same device, tier and placement, in any power mode; a running choice that names no placement
+/// leaves it free.
+fn keeps(tenant: &InstanceTenant, pick: Option<&Served<'_>>) -> bool {
+    let (Some(running), Some(place)) = (&tenant.running, pick.and_then(|p| p.place)) else { return false };
+    let same_placement = running.segments.as_ref().is_none_or(|s| *s == place.host.segments);
+    running.device == place.device && running.tier == place.host.tier && same_placement
+}
