@@ -1,1 +1,18 @@
-//! Ecomap.
+//! Ecomap for people and schedulers: the `ecomap` command line and the HTTP service.
+//!
+//! The tour, in the order in which data passes:
+//!
+//! 1. [`input`] finds and reads a document: a file, standard input, or an embedded scenario.
+//! 2. [`pipeline`] joins the other crates: parse → validate → price → solve → check → result.
+//! 3. [`cli`] is the command line; `main.rs` only calls it.
+//! 4. [`http`] is the server: bounded bodies, a bounded pool of solver threads, RFC 9457 errors.
+//!
+//! The mathematics is in `ecomap-solver`, prediction in `ecomap-estimator`.
+
+pub mod cli;
+pub mod error;
+pub mod http;
+pub mod input;
+pub mod pipeline;
+
+pub use error::ServiceError;

@@ -1,2 +1,5 @@
-//! x
-fn main(){}
+//! The `ecomap-executor` command. Everything it does is in the library.
+
+fn main() -> std::process::ExitCode {
+    ecomap_executor::cli::main()
+}

@@ -1,0 +1,70 @@
+//! Limits of the service. Each has a command-line flag of `ecomap serve`.
+
+use crate::input::{self, Document};
+use crate::pipeline::Sizes;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+/// How the service runs.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where to listen; port 0 takes a free one.
+    pub listen: SocketAddr,
+    /// Scenario shown under `/v1/scenarios` as loaded.
+    pub scenario: Option<Document>,
+    /// Solver threads.
+    pub workers: usize,
+    /// Solves that may wait for a thread.
+    pub queue: usize,
+    /// Most bytes of a body.
+    pub max_body: u64,
+    /// Most bytes of all bodies together.
+    pub max_bodies: u64,
+    /// Most time for a body to arrive.
+    pub body_timeout: Duration,
+    /// Most time for a request's head to arrive, and for which an idle connection is kept.
+    pub header_timeout: Duration,
+    /// Most time for which a client may refuse to take any byte of an answer.
+    pub write_timeout: Duration,
+    /// Most connections; further ones wait to be accepted.
+    pub max_connections: usize,
+    /// Most time for a solve, parsing and pricing included.
+    pub max_time_limit: Duration,
+    /// Most threads that one solve may ask for.
+    pub max_threads: u32,
+    /// Most options of a problem, before and after pricing.
+    pub max_options: u64,
+    /// How long running requests may go on after a signal to stop.
+    pub grace: Duration,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self {
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8080)),
+            scenario: input::embedded("campus"),
+            workers: cores,
+            queue: 64,
+            max_body: 16 << 20,
+            max_bodies: 256 << 20,
+            body_timeout: Duration::from_secs(30),
+            header_timeout: Duration::from_secs(15),
+            write_timeout: Duration::from_secs(30),
+            max_connections: 1024,
+            max_time_limit: Duration::from_secs(60),
+            max_threads: u32::try_from(cores).unwrap_or(1),
+            max_options: 2_000_000,
+            grace: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Config {
+    /// Size limits of a problem.
+    #[must_use]
+    pub fn sizes(&self) -> Sizes {
+        // A real object takes well over 32 bytes of text; `{}` over and over is an attack.
+        Sizes { objects: self.max_body / 32, options: self.max_options }
+    }
+}

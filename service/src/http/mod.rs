@@ -1,0 +1,24 @@
+//! The HTTP service.
+//!
+//! A request passes, in this order: the listener (connection limit, header timeout: [`server`]),
+//! the front (request id, log line, metrics: [`front`]), the warp filters ([`routes`]), a handler
+//! that reads the body within bounds ([`body`]) and hands the work to the solver [`pool`]. Nothing
+//! that keeps a core busy runs on the threads that serve connections.
+
+pub mod body;
+pub mod config;
+pub mod docs;
+pub mod front;
+pub mod handlers;
+pub mod metrics;
+pub mod openapi;
+pub mod params;
+pub mod pool;
+pub mod problem;
+pub mod routes;
+pub mod server;
+pub mod stall;
+pub mod state;
+
+pub use config::Config;
+pub use server::Server;
