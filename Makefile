@@ -1,0 +1,74 @@
+# Everything a user or a developer does with this repository. `make help` lists it.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+# rustup puts cargo here; a shell opened before the installation does not have it yet.
+export PATH := $(PATH):$(HOME)/.cargo/bin
+
+TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
+CARGO_FLAGS ?= --locked
+
+ECOMAP_LISTEN ?= 127.0.0.1:8080
+ECOMAP_SCENARIO ?= instances/data/scenarios/campus.json
+# Instances that `make peers` generates, and the first seed.
+PEERS ?= 20
+PEERS_SEED ?= 1
+
+.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate schema deny peers clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+setup: ## Install the few Debian packages that the build needs; does nothing when all are there
+	@bash .ci/setup.sh
+
+run: setup ## Build the release binary and serve the campus scenario on 127.0.0.1:8080 (ECOMAP_LISTEN, ECOMAP_SCENARIO)
+	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
+	exec $(TARGET_DIR)/release/ecomap serve --listen $(ECOMAP_LISTEN) --scenario $(ECOMAP_SCENARIO)
+
+test: setup ## Run every test: doctests, then all others (nextest where installed, else cargo test)
+	@CARGO_FLAGS="$(CARGO_FLAGS)" bash .ci/test.sh
+
+ci: ## What CI runs: format, lints, licences, docs, documented examples, all tests
+	@CARGO_FLAGS="$(CARGO_FLAGS)" bash .ci/ci.sh
+
+fresh-check: ## Clone this repository into a temporary folder and run `make ci` there, with nothing built before
+	@bash .ci/fresh-check.sh
+
+bench: setup ## Run the Criterion benchmarks (BENCH=name for one)
+	cargo bench $(CARGO_FLAGS) -p ecomap-benches $(if $(BENCH),--bench $(BENCH))
+
+fmt: ## Format the Rust code
+	cargo fmt --all
+
+lint: setup ## Clippy on all targets, warnings are errors
+	cargo fmt --all --check
+	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
+
+docs: setup docs-check ## Build the API documentation, and the book where mdbook is installed
+	RUSTDOCFLAGS="-D warnings" cargo doc $(CARGO_FLAGS) --workspace --no-deps
+	@if command -v mdbook >/dev/null; then mdbook build docs; else echo "docs: mdbook is not installed, the book is not built (its pages are in docs/src)"; fi
+
+docs-check: setup ## Check the links of all pages, then run the documented examples against the built binary
+	python3 docs/check.py links
+	cargo build $(CARGO_FLAGS) -p ecomap-service --bin ecomap
+	python3 docs/check.py examples --bin $(TARGET_DIR)/debug/ecomap
+
+validate: setup ## Compare the latency predictor with published measurements (ECOMAP_DATA); rewrites docs/src/validation.md
+	cargo run $(CARGO_FLAGS) --release -p ecomap-estimator --bin ecomap-validate -- --out docs/src/validation.md
+
+schema: setup ## Regenerate the published JSON Schemas from the types
+	ECOMAP_BLESS=1 cargo test $(CARGO_FLAGS) -p ecomap-instances
+
+deny: ## Licences, bans and sources of all dependencies (needs cargo-deny)
+	cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+peers: setup ## Export instances as MPS, solve them with SCIP and HiGHS from PyPI, compare the optima
+	bash benches/peers/run.sh $(PEERS) $(PEERS_SEED)
+
+clean: ## Remove what builds made (target, the book, the Python environment)
+	cargo clean
+	rm -rf docs/book .venv .tools
