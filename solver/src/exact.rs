@@ -1,7 +1,7 @@
 //! `exact`: the MILP of `docs/src/formulation.md` solved with a proof.
 //!
 //! Small models go to HiGHS whole. Larger ones are bounded first by the pool relaxation
-//! ([`crate::relax`]): with a plan of value U and a bound L, a column whose slack exceeds U − L is
+//! (`crate::relax`): with a plan of value U and a bound L, a column whose slack exceeds U − L is
 //! in no better plan, so the core left over is all that HiGHS must see. Where even the core is too
 //! large it is cut to the columns of least slack, and the certificate says so through its bound:
 //!

@@ -1,7 +1,7 @@
 //! The mixed-integer program of `docs/src/formulation.md`, written with good_lp.
 //!
-//! [`Formulation::build`] lays out the variables, then each row family adds its rows; each family
-//! is one file in [`rows`] with its equation number. [`Formulation::into_highs`] hands the result
+//! `Formulation::build` lays out the variables, then each row family adds its rows; each family
+//! is one file in `rows` with its equation number. `Formulation::into_highs` hands the result
 //! to HiGHS; columns keep their order: x, z, y, w, u.
 
 mod export;
