@@ -59,20 +59,28 @@ impl Roofline {
         })
     }
 
-    /// Base time, plus each unit's spread, plus each unit's wait. Adding quantiles is exact where
-    /// the parts rise and fall together; where they are independent it errs on the safe side at
-    /// p95 and p99.
+    /// Base time, plus the wait at the slowest unit, plus the largest spread.
+    ///
+    /// Requests that pass several servers of constant service one after another wait in total as
+    /// long as they would before the slowest alone (Friedman, "Reduction methods for tandem queuing
+    /// systems", Operations Research 13, 1965).
     fn quantiles(&self, table: &CostTable, cost: &PlacementCost, rate: Hertz) -> Quantiles {
-        let mut q = Quantiles { p50: cost.base, p95: cost.base, p99: cost.base };
+        let mut slowest = Millis::ZERO;
+        let (mut spread95, mut spread99) = (Millis::ZERO, Millis::ZERO);
         for (unit, service) in cost.services() {
-            let rho = service * rate;
-            let spread = table.unit_kind(unit).map(|kind| self.parameters.dispersion(table.profile(), kind));
-            let (p95, p99) = spread.map_or((0.0, 0.0), |d| (d.p95 - 1.0, d.p99 - 1.0));
-            q.p50 += wait_quantile(service, rho, 0.5);
-            q.p95 += wait_quantile(service, rho, 0.95) + service * p95;
-            q.p99 += wait_quantile(service, rho, 0.99) + service * p99;
+            slowest = slowest.max(service);
+            if let Some(kind) = table.unit_kind(unit) {
+                let d = self.parameters.dispersion(table.profile(), kind);
+                spread95 = spread95.max(service * (d.p95 - 1.0));
+                spread99 = spread99.max(service * (d.p99 - 1.0));
+            }
         }
-        q
+        let wait = |q: f64| wait_quantile(slowest, slowest * rate, q);
+        Quantiles {
+            p50: cost.base + wait(0.5),
+            p95: cost.base + wait(0.95) + spread95,
+            p99: cost.base + wait(0.99) + spread99,
+        }
     }
 
     /// Relative delay per unit of co-runners' load: on a unit that it uses, the share of time

@@ -22,6 +22,9 @@ pub enum EstimatorError {
         /// Answers.
         got: usize,
     },
+    /// A plan that the simulator refuses.
+    #[error("simulation: {0}")]
+    Simulation(#[from] crate::sim::SimError),
     /// A file of measurements cannot be read.
     #[error("{path}: {message}")]
     Data {

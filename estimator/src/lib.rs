@@ -16,9 +16,12 @@
 //! This crate knows nothing of optimisation or HTTP.
 
 pub mod analytic;
+pub mod coexecution;
 mod cost;
+pub mod dataset;
 mod error;
 pub mod explain;
+pub mod features;
 pub mod parameters;
 pub mod pareto;
 pub mod placement;
@@ -26,6 +29,7 @@ pub mod predictor;
 pub mod pricing;
 pub mod queueing;
 pub mod roofline;
+pub mod sim;
 pub mod table;
 #[cfg(test)]
 mod test_support;

@@ -269,6 +269,18 @@ impl CostTable {
         (at == self.blocks()).then_some(cost)
     }
 
+    /// Launch cost of one segment on `unit`.
+    #[must_use]
+    pub fn launch(&self, unit: usize) -> Option<Millis> {
+        self.units.get(unit)?.as_ref().ok().map(|u| u.launch)
+    }
+
+    /// Extra draw of `unit` at full utilisation in this mode.
+    #[must_use]
+    pub fn dynamic(&self, unit: usize) -> Option<Watts> {
+        self.units.get(unit)?.as_ref().ok().map(|u| u.dynamic)
+    }
+
     /// fp32 weights of the whole tier in `precision`.
     #[must_use]
     pub fn weights(&self, precision: Precision) -> Bytes {
