@@ -41,4 +41,36 @@ pub enum EstimatorError {
         /// Cause.
         source: std::io::Error,
     },
+    /// A feature matrix or target vector has the wrong shape, a number that is not finite, or is
+    /// larger than the stated limits.
+    #[error("features: {0}")]
+    Features(String),
+    /// A regressor cannot be fitted with these parameters or data.
+    #[error("fitting: {0}")]
+    Fit(String),
+    /// A model file is damaged, of another version, or of another kind.
+    #[error("model file: {0}")]
+    ModelFile(String),
+    /// A setting of the calibration is out of its range.
+    #[error("calibration setting `{field}`: {message}")]
+    Settings {
+        /// Setting.
+        field: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// Telemetry, or a prediction to be calibrated, that cannot be used. Nothing was changed.
+    #[error("observation, `{field}`: {message}")]
+    Observation {
+        /// Field.
+        field: &'static str,
+        /// What is wrong.
+        message: String,
+    },
+    /// A calibration file is damaged or of another version.
+    #[error("calibration file: {0}")]
+    CalibrationFile(String),
+    /// A calibration version that is not kept, or was never made.
+    #[error("calibration version {0} is not kept")]
+    NoVersion(u64),
 }

@@ -12,6 +12,7 @@
 //! 5. [`pricing`] turns a [`Scenario`](ecomap_instances::Scenario) into an
 //!    [`Instance`](ecomap_instances::Instance); [`mod@explain`] shows the same numbers to people.
 //! 6. [`validation`] compares predictions with public measurements and fits the parameters.
+//! 7. [`regress`] fits forests, ridge regressions and nearest neighbours to feature matrices.
 //!
 //! This crate knows nothing of optimisation or HTTP.
 
@@ -28,6 +29,7 @@ pub mod placement;
 pub mod predictor;
 pub mod pricing;
 pub mod queueing;
+pub mod regress;
 pub mod roofline;
 pub mod sim;
 pub mod table;
