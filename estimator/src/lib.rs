@@ -13,10 +13,12 @@
 //!    [`Instance`](ecomap_instances::Instance); [`mod@explain`] shows the same numbers to people.
 //! 6. [`validation`] compares predictions with public measurements and fits the parameters.
 //! 7. [`regress`] fits forests, ridge regressions and nearest neighbours to feature matrices.
+//! 8. [`calibrate`] corrects predictions from telemetry, with a stated coverage, and notices drift.
 //!
 //! This crate knows nothing of optimisation or HTTP.
 
 pub mod analytic;
+pub mod calibrate;
 pub mod coexecution;
 mod cost;
 pub mod dataset;

@@ -120,13 +120,8 @@ fn many_light_tenants_share_a_gpu_like_processor_sharing() {
         })
         .collect();
     let out = go(&soc(&[shared(0.05)]), &streams, 500_000.0);
-    let stretch: f64 = out
-        .streams
-        .iter()
-        .zip(&streams)
-        .map(|(o, s)| o.mean_ms / s.base_ms())
-        .sum::<f64>()
-        / 40.0;
+    let stretch: f64 =
+        out.streams.iter().zip(&streams).map(|(o, s)| o.mean_ms / s.base_ms()).sum::<f64>() / 40.0;
     close(stretch, 1.0 / (1.0 - 0.6), 0.05);
 }
 

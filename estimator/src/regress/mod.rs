@@ -5,7 +5,7 @@
 //! 2. [`Forest`], [`Ridge`] and [`KNearest`] implement [`Regressor`] on smartcore; what smartcore
 //!    fits is taken out of it into plain arrays, which are served and stored.
 //! 3. [`MultiOutput`] fits one regressor for each target column and is the unit of storage: a
-//!    compact binary file with format version, kind, a caller's tag and a SHA-256 ([`file`]).
+//!    compact binary file with format version, kind, a caller's tag and a SHA-256 ([`mod@file`]).
 //!
 //! Everything is a function of data, parameters and [`Seed`]. A reloaded model predicts the same
 //! bits, because the stored numbers are the served ones.
