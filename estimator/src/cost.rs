@@ -46,6 +46,8 @@ pub struct SegmentCost {
     pub service: Millis,
     /// Part of it that waits for memory.
     pub memory_bound: Millis,
+    /// Part of it that starts the segment and its operators.
+    pub overhead: Millis,
     /// Bytes moved to and from memory.
     pub traffic: Bytes,
     /// Energy over idle.

@@ -17,6 +17,7 @@
 //!
 //! This crate knows nothing of optimisation or HTTP.
 
+pub mod activity;
 pub mod analytic;
 pub mod calibrate;
 pub mod coexecution;

@@ -4,6 +4,7 @@
 //! of a profile's peaks, so that one set serves every power mode of a board and every board of a
 //! generation.
 
+use crate::activity::Activity;
 use crate::error::EstimatorError;
 use ecomap_instances::family::OpKind;
 use ecomap_instances::profile::{Profile, UnitKind};
@@ -16,6 +17,12 @@ pub const FORMAT: &str = "ecomap.roofline/v1";
 
 /// Generation whose parameters serve profiles that the file does not name.
 pub const GENERIC: &str = "generic";
+
+/// Operations of one layer at which the efficiencies of convolutions hold.
+pub const REFERENCE_LAYER: f64 = 1e7;
+
+/// Most that a growing efficiency may reach, assumed: dense kernels rarely pass four fifths of a peak.
+pub const EFFICIENCY_CAP: f64 = 0.8;
 
 static EMBEDDED: &[u8] = include_bytes!("../data/roofline.json");
 
@@ -60,6 +67,20 @@ pub struct UnitParameters {
     /// Fixed cost of one operator of a class that launches work of its own, in µs at the unit's
     /// highest clock.
     pub op_overhead_us: f64,
+    /// Bytes that one core of the unit moves in a clock cycle, in series with memory; `None` where
+    /// memory alone sets the pace.
+    pub core_bytes_per_cycle: Option<f64>,
+    /// Exponent of the arithmetic rate over the clock: 1 where the rate follows the clock.
+    pub clock_exponent: f64,
+    /// Exponent of the efficiency of convolutions over the arithmetic of one layer: efficiencies
+    /// hold at [`REFERENCE_LAYER`] and grow with larger layers up to [`EFFICIENCY_CAP`]; 0 where
+    /// they do not.
+    pub layer_exponent: f64,
+    /// Cost of taking in a request, in µs for each MB of its fp32 input tensor at the unit's
+    /// highest clock.
+    pub input_us_per_mb: f64,
+    /// Power by what keeps the unit busy.
+    pub power: Activity,
     /// Memory that the runtime keeps for one loaded segment, besides tensors.
     pub context_bytes: f64,
     /// Spread of service times.
@@ -144,6 +165,20 @@ impl Parameters {
             if !((0.0..=1e5).contains(&u.op_overhead_us) && (0.0..=1e11).contains(&u.context_bytes)) {
                 return bad(format!("{name}: op_overhead_us or context_bytes out of range"));
             }
+            if !((0.0..=1e6).contains(&u.input_us_per_mb) && (0.0..1.0).contains(&u.layer_exponent)) {
+                return bad(format!("{name}: input_us_per_mb or layer_exponent out of range"));
+            }
+            if !(1.0..=4.0).contains(&u.clock_exponent) {
+                return bad(format!("{name}: clock_exponent must lie between 1 and 4"));
+            }
+            if !u.core_bytes_per_cycle.is_none_or(|b| (0.1..=1e4).contains(&b)) {
+                return bad(format!("{name}: core_bytes_per_cycle must lie between 0.1 and 10000"));
+            }
+            if !u.power.is_sound() {
+                return bad(format!(
+                    "{name}: power shares must lie between 0 and 4, joules_per_byte up to 1e-9"
+                ));
+            }
         }
         if !self.fused_traffic.values().all(|s| share(*s)) {
             return bad("fused_traffic must lie between 0 and 4".to_owned());
@@ -185,6 +220,17 @@ impl Parameters {
 }
 
 impl UnitParameters {
+    /// Share of the peak reached by layers of a class with `ops` operations each.
+    #[must_use]
+    pub fn compute_at(&self, kind: OpKind, ops: f64) -> f64 {
+        let base = self.compute(kind);
+        let grows = matches!(kind, OpKind::Conv | OpKind::DepthwiseConv);
+        if !grows || self.layer_exponent <= 0.0 || ops <= 0.0 {
+            return base;
+        }
+        (base * (ops / REFERENCE_LAYER).powf(self.layer_exponent)).min(EFFICIENCY_CAP.max(base))
+    }
+
     /// Share of the peak reached by an operator class; classes without a figure of their own run
     /// at the general matrix product's, else at a tenth.
     #[must_use]
@@ -225,6 +271,17 @@ mod tests {
     fn embedded_parameters_are_sound() {
         let p = Parameters::embedded().unwrap();
         assert!(p.units.len() >= 3);
+    }
+
+    #[test]
+    fn refuses_negative_power_and_a_falling_clock_law() {
+        let embedded = Parameters::embedded().unwrap();
+        let mut p = embedded.clone();
+        p.units[0].power.memory = -0.5;
+        assert!(Parameters::read(&serde_json::to_vec(&p).unwrap()).is_err());
+        let mut p = embedded.clone();
+        p.units[0].clock_exponent = 0.5;
+        assert!(Parameters::read(&serde_json::to_vec(&p).unwrap()).is_err());
     }
 
     #[test]

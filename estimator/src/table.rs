@@ -10,7 +10,7 @@ use ecomap_instances::family::{Family, OpKind, Tier};
 use ecomap_instances::ids::ModeIx;
 use ecomap_instances::profile::{Mode, ModeUnit, Precision, Profile, Unit, UnitKind};
 use ecomap_instances::scenario::Segment;
-use ecomap_instances::units::{Bytes, Joules, Millis, Watts};
+use ecomap_instances::units::{Bytes, Joules, Millis};
 use std::sync::Arc;
 
 /// Why a block cannot run on a unit.
@@ -34,8 +34,11 @@ pub enum Refusal {
 struct UnitTable {
     kind: UnitKind,
     precision: Precision,
-    dynamic: Watts,
     launch: Millis,
+    /// Energy over idle of one launch.
+    launching: Joules,
+    /// Energy over idle of handing on for one millisecond, and of each byte handed on.
+    sending: (Joules, Joules),
     context: Bytes,
     /// Sums over blocks before each position.
     prefix: Vec<BlockCost>,
@@ -163,7 +166,8 @@ impl CostTable {
         };
         x.kind == y.kind
             && x.precision == y.precision
-            && x.dynamic == y.dynamic
+            && x.launching == y.launching
+            && x.sending == y.sending
             && x.launch == y.launch
             && x.context == y.context
             && x.blocked_at == y.blocked_at
@@ -205,8 +209,9 @@ impl CostTable {
         Some(SegmentCost {
             service,
             memory_bound: (after.memory_bound - before.memory_bound).max(Millis::ZERO),
+            overhead: (after.overhead - before.overhead).max(Millis::ZERO) + u.launch,
             traffic: after.traffic - before.traffic,
-            energy: u.dynamic * service,
+            energy: (after.energy - before.energy).max(Joules::ZERO) + u.launching,
             memory: u.precision.resize(live) + u.context,
         })
     }
@@ -249,10 +254,10 @@ impl CostTable {
                 let sent = self.units.get(sender)?.as_ref().ok()?;
                 let time = self.transfer(at, sender)?;
                 cost.transfer += time;
-                cost.energy += sent.dynamic * time;
                 // A double buffer at the cut, so that both sides may work at once; the hand-over
                 // reads and writes the tensor once.
                 let tensor = sent.precision.resize(*self.edges.get(at)?);
+                cost.energy += sent.sending.0 * time.get() + sent.sending.1 * tensor.get();
                 cost.memory += tensor * 2.0;
                 cost.traffic += tensor * 2.0;
             }
@@ -297,6 +302,7 @@ fn unit_table(
     tier: &Tier,
 ) -> Result<UnitTable, Refusal> {
     let roof = Roof::new(parameters, profile, unit, mode, on).ok_or(Refusal::NoModel)?;
+    let launch = unit.fixed_overhead;
     let context = parameters.unit(profile, unit.kind).map_or(0.0, |p| p.context_bytes);
     let missing: Vec<Option<OpKind>> = tier
         .blocks
@@ -310,18 +316,19 @@ fn unit_table(
     let mut prefix = Vec::with_capacity(tier.blocks.len() + 1);
     let mut sum = BlockCost::default();
     prefix.push(sum);
-    for block in &tier.blocks {
-        let cost = roof.block(block);
-        sum.time += cost.time;
-        sum.memory_bound += cost.memory_bound;
-        sum.traffic += cost.traffic;
+    for (n, block) in tier.blocks.iter().enumerate() {
+        if n == 0 {
+            sum += roof.intake(block.input);
+        }
+        sum += roof.block(block);
         prefix.push(sum);
     }
     Ok(UnitTable {
         kind: unit.kind,
         precision: unit.precision,
-        dynamic: on.dynamic,
-        launch: unit.fixed_overhead,
+        launch,
+        launching: roof.starting(launch),
+        sending: (roof.sending(Millis::new(1.0), Bytes::ZERO), roof.sending(Millis::ZERO, Bytes::new(1.0))),
         context: Bytes::new(context),
         prefix,
         blocked_at,

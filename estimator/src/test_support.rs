@@ -1,5 +1,6 @@
 //! Small hand-made profiles, families and parameters for unit tests.
 
+use crate::activity::Activity;
 use crate::parameters::{Contention, Dispersion, FORMAT, GENERIC, Parameters, UnitParameters};
 use ecomap_instances::family::{Block, Family, OpKind, OpWork, Tier};
 use ecomap_instances::ids::{FamilyId, ModeId, ProfileId, TierId, UnitId};
@@ -64,6 +65,11 @@ pub(crate) fn flat_parameters(compute: f64, memory: f64, op_overhead_us: f64) ->
                 compute: BTreeMap::from([(OpKind::Gemm, compute)]),
                 memory,
                 op_overhead_us,
+                core_bytes_per_cycle: None,
+                clock_exponent: 1.0,
+                layer_exponent: 0.0,
+                input_us_per_mb: 0.0,
+                power: Activity::FULL,
                 context_bytes: 0.0,
                 dispersion: Dispersion { p95: 1.0, p99: 1.0 },
             })

@@ -1,7 +1,9 @@
 //! Fitting efficiencies to measurements.
 //!
 //! Five numbers for each group: compute efficiency of convolutions, of depthwise convolutions and
-//! of matrix products (attention included), memory efficiency, and overhead of an operator. They
+//! of matrix products (attention included), memory efficiency, and overhead of an operator. GPUs
+//! have one more, the bytes that a core moves in a cycle; CPUs two, growth of the efficiency with a
+//! layer's size (DLAs too) and intake of the request, and a clock exponent for each generation. They
 //! minimise
 //!
 //! ```text
@@ -13,8 +15,10 @@
 //! cannot tell where it started. The search moves one or two coordinates at a time with
 //! shrinking steps: deterministic, no gradients.
 
+use super::power_fit;
 use super::sample::{Group, Half, Sample};
 use super::{Measurements, round, spread};
+use crate::activity::Activity;
 use crate::parameters::{Contention, Dispersion, FORMAT, GENERIC, Parameters, UnitParameters};
 use ecomap_instances::family::OpKind;
 use ecomap_instances::profile::UnitKind;
@@ -23,24 +27,72 @@ use std::collections::{BTreeMap, BTreeSet};
 /// Command that writes the embedded file.
 pub const COMMAND: &str = "cargo run --release -p ecomap-estimator --bin ecomap-validate -- --data DIR --fit";
 
-/// Pull to the starting values.
-const PULL: f64 = 0.002;
+/// Pull to the starting values: weaker for CPUs, which have tens of networks.
+const fn pull(kind: UnitKind) -> f64 {
+    match kind {
+        UnitKind::Gpu | UnitKind::Dla => 0.002,
+        UnitKind::Cpu => 0.0005,
+    }
+}
 
 /// Log ratio at which the loss turns from quadratic to linear.
 const KNEE: f64 = 0.2;
 
 const STEPS: [f64; 6] = [2.0, 1.4, 1.15, 1.05, 1.02, 1.005];
 
-/// Bounds of the five numbers.
-const BOUNDS: [(f64, f64); 5] = [(0.005, 1.0), (0.0005, 1.0), (0.002, 1.0), (0.02, 2.0), (0.01, 200.0)];
+/// The fitted numbers: efficiency of convolutions, of depthwise convolutions, of matrix products,
+/// of memory; overhead of an operator; bytes a core moves in a cycle (GPU); growth of the
+/// efficiency with a layer's size (CPU, DLA), intake of the request, clock exponent (CPU). All are
+/// searched as factors, so the growth is kept plus one.
+type Point = [f64; 9];
+
+const BOUNDS: [(f64, f64); 9] = [
+    (0.005, 1.0),
+    (0.0005, 1.0),
+    (0.002, 1.0),
+    (0.02, 2.0),
+    (0.01, 2000.0),
+    (0.5, 1000.0),
+    (1.0, 1.9),
+    (1.0, 50_000.0),
+    (1.0, 3.0),
+];
+
+const CORE_BYTES: usize = 5;
+const GROWTH: usize = 6;
+const INTAKE: usize = 7;
+const EXPONENT: usize = 8;
 
 /// Starting values by kind.
-const fn start(kind: UnitKind) -> [f64; 5] {
+const fn start(kind: UnitKind) -> Point {
     match kind {
-        UnitKind::Gpu => [0.5, 0.1, 0.4, 0.8, 5.0],
-        UnitKind::Dla => [0.4, 0.03, 0.1, 0.5, 5.0],
-        UnitKind::Cpu => [0.4, 0.15, 0.3, 0.5, 5.0],
+        UnitKind::Gpu => [0.5, 0.1, 0.4, 0.8, 5.0, 8.0, 1.0, 0.0, 1.0],
+        UnitKind::Dla => [0.4, 0.03, 0.1, 0.5, 5.0, 0.0, 1.1, 0.0, 1.0],
+        UnitKind::Cpu => [0.4, 0.15, 0.3, 0.5, 5.0, 0.0, 1.1, 300.0, 1.0],
     }
+}
+
+/// Networks or layers below which no growth of the efficiency is fitted.
+const ENOUGH: usize = 10;
+
+/// Positions that are searched: growth only with enough networks, a clock exponent only where the
+/// samples were run at several clocks.
+fn searched(kind: UnitKind, samples: &[&Sample]) -> Vec<usize> {
+    let mut list: Vec<usize> = (0..CORE_BYTES).collect();
+    let networks: BTreeSet<(&str, &str)> =
+        samples.iter().map(|s| (s.device.as_str(), s.network.as_str())).collect();
+    if kind == UnitKind::Gpu {
+        list.push(CORE_BYTES);
+    } else if networks.len() >= ENOUGH {
+        list.push(GROWTH);
+    }
+    if kind == UnitKind::Cpu {
+        list.push(INTAKE);
+        if samples.windows(2).any(|w| w[0].setting.clock != w[1].setting.clock) {
+            list.push(EXPONENT);
+        }
+    }
+    list
 }
 
 /// Runtime context of a loaded segment, estimated.
@@ -67,10 +119,11 @@ pub fn fit(all: &Measurements) -> Parameters {
     for group in groups(all) {
         let samples: Vec<&Sample> =
             all.samples.iter().filter(|s| s.group == group && s.half == Half::Fit).collect();
-        let best = search(&parameters, &group, &samples);
-        let measured = spread(all, &group);
-        parameters.units.push(unit(&group, best, measured));
+        let mut fitted = one(&parameters, &group, &samples);
+        fitted.dispersion = spread(all, &group).unwrap_or(fitted.dispersion);
+        parameters.units.push(fitted);
     }
+    activities(all, &mut parameters);
     // A DLA has no run of its own with quantiles: it takes the GPU's spread of its generation.
     let gpu: BTreeMap<String, Dispersion> = parameters
         .units
@@ -84,6 +137,52 @@ pub fn fit(all: &Measurements) -> Parameters {
         }
     }
     parameters
+}
+
+/// Fits one group to samples, whatever their half. A CPU that ran at one clock takes the exponent of
+/// its generation's other runtimes in `parameters`.
+pub(super) fn one(parameters: &Parameters, group: &Group, samples: &[&Sample]) -> UnitParameters {
+    let mut origin = start(group.kind);
+    origin[EXPONENT] = parameters
+        .units
+        .iter()
+        .filter(|u| u.kind == group.kind && u.generation == group.generation)
+        .map(|u| u.clock_exponent)
+        .fold(origin[EXPONENT], f64::max);
+    unit(group, search(parameters, group, samples, origin))
+}
+
+/// Fits what busy units draw: GPUs of all generations together, each CPU runtime and generation,
+/// one share for all DLAs.
+fn activities(all: &Measurements, parameters: &mut Parameters) {
+    let gpu = power_fit::fit(&power_fit::table(&all.power, parameters, |r| {
+        r.half == Half::Fit && r.sample.group.kind == UnitKind::Gpu && power_fit::clocks_known(r)
+    }));
+    let dla = power_fit::beside(
+        &power_fit::table(&all.power, parameters, |r| {
+            r.half == Half::Fit && r.sample.group.kind == UnitKind::Dla
+        }),
+        &gpu,
+    );
+    let activity: Vec<Activity> = parameters
+        .units
+        .iter()
+        .map(|u| match u.kind {
+            UnitKind::Gpu => power_fit::activity(gpu),
+            UnitKind::Dla => power_fit::activity([dla, dla, dla, 0.0]),
+            UnitKind::Cpu => {
+                let own = power_fit::table(&all.power, parameters, |r| {
+                    let g = &r.sample.group;
+                    r.half == Half::Fit
+                        && (g.kind, g.generation, g.runtime) == (u.kind, &*u.generation, &*u.runtime)
+                });
+                if own.is_empty() { Activity::FULL } else { power_fit::activity(power_fit::fit(&own)) }
+            }
+        })
+        .collect();
+    for (u, a) in parameters.units.iter_mut().zip(activity) {
+        u.power = a;
+    }
 }
 
 /// What is shipped: the runtimes that placements run on, and generic copies of the newest
@@ -109,7 +208,7 @@ fn shell() -> Parameters {
     };
     Parameters {
         format: FORMAT.to_owned(),
-        version: "1".to_owned(),
+        version: "2".to_owned(),
         command: COMMAND.to_owned(),
         sources: text(&[
             (
@@ -144,7 +243,7 @@ fn shell() -> Parameters {
     }
 }
 
-fn unit(group: &Group, x: [f64; 5], spread: Option<Dispersion>) -> UnitParameters {
+fn unit(group: &Group, x: Point) -> UnitParameters {
     // Classes that hardly compute are bound by memory; a tenth of the peak keeps them so.
     let light = [
         OpKind::Norm,
@@ -173,8 +272,13 @@ fn unit(group: &Group, x: [f64; 5], spread: Option<Dispersion>) -> UnitParameter
         compute,
         memory: x[3],
         op_overhead_us: x[4],
+        core_bytes_per_cycle: (group.kind == UnitKind::Gpu).then_some(x[CORE_BYTES]),
+        clock_exponent: x[EXPONENT],
+        layer_exponent: x[GROWTH] - 1.0,
+        input_us_per_mb: x[INTAKE],
+        power: Activity::FULL,
         context_bytes: context_bytes(group.kind),
-        dispersion: spread.unwrap_or(Dispersion { p95: 1.02, p99: 1.05 }),
+        dispersion: Dispersion { p95: 1.02, p99: 1.05 },
     }
 }
 
@@ -183,15 +287,19 @@ fn robust(log_ratio: f64) -> f64 {
     KNEE * ((1.0 + (log_ratio / KNEE).powi(2)).sqrt() - 1.0)
 }
 
-fn search(shell: &Parameters, group: &Group, samples: &[&Sample]) -> [f64; 5] {
-    let origin = start(group.kind);
+fn search(shell: &Parameters, group: &Group, samples: &[&Sample], origin: Point) -> Point {
+    let active = searched(group.kind, samples);
+    let mut origin = origin;
+    if !active.contains(&GROWTH) {
+        origin[GROWTH] = 1.0;
+    }
     let mut classes: BTreeMap<(&str, &str, &str), Vec<&Sample>> = BTreeMap::new();
     for s in samples {
         let network = s.network.split('@').next().unwrap_or_default();
         classes.entry((&s.device, network, s.precision.as_str())).or_default().push(s);
     }
-    let loss = |x: &[f64; 5]| -> f64 {
-        let unit = unit(group, *x, None);
+    let loss = |x: &Point| -> f64 {
+        let unit = unit(group, *x);
         let mut sum = 0.0;
         for class in classes.values() {
             let mut part = 0.0;
@@ -205,8 +313,8 @@ fn search(shell: &Parameters, group: &Group, samples: &[&Sample]) -> [f64; 5] {
         }
         #[allow(clippy::cast_precision_loss)]
         let count = classes.len().max(1) as f64;
-        let pull: f64 = x.iter().zip(origin).map(|(a, b)| (a / b).ln().abs()).sum();
-        sum / count + PULL * pull
+        let away: f64 = active.iter().map(|&k| (x[k] / origin[k]).ln().abs()).sum();
+        sum / count + pull(group.kind) * away
     };
     let mut best = origin;
     let mut least = loss(&best);
@@ -214,8 +322,7 @@ fn search(shell: &Parameters, group: &Group, samples: &[&Sample]) -> [f64; 5] {
         let mut improved = true;
         while improved {
             improved = false;
-            for pair in 0..BOUNDS.len() * BOUNDS.len() {
-                let (i, j) = (pair / BOUNDS.len(), pair % BOUNDS.len());
+            for (i, j) in active.iter().flat_map(|&i| active.iter().map(move |&j| (i, j))) {
                 // One coordinate (i = j), or two in the same or opposite directions: overhead and
                 // efficiency trade off against each other.
                 for (up, also) in

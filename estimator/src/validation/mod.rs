@@ -5,17 +5,21 @@
 //! one mode; [`fit`](fit::fit) fits each group of samples on its *fit* half; [`report`](report::markdown)
 //! shows the errors on the *check* half, which no parameter has seen.
 
+pub mod contention;
 pub mod fit;
 mod networks;
 mod power;
+mod power_fit;
 pub mod report;
 mod sample;
 mod sources;
 mod stats;
 mod table;
 
+pub use contention::{CoRun, ContentionCurve, Demand};
 pub use power::PowerRow;
 pub use sample::{Group, Half, Sample};
+pub use sources::rails::RailTrace;
 pub use stats::{Errors, errors, spearman};
 
 use crate::error::EstimatorError;
@@ -33,6 +37,10 @@ pub struct Measurements {
     pub power: Vec<PowerRow>,
     /// Rankings only: what is ranked, predicted, measured.
     pub rankings: Vec<Ranking>,
+    /// Units that ran beside others.
+    pub coruns: Vec<CoRun>,
+    /// Power of a module's rails over whole recordings.
+    pub rails: Vec<RailTrace>,
 }
 
 /// Measurements under conditions that are not the model's (unknown clocks, another runtime): only
@@ -61,6 +69,8 @@ pub fn load(data: &Path) -> Result<Measurements, EstimatorError> {
     sources::branes::load(&root, &mut all)?;
     sources::nvidia_dla::load(&root, &mut all)?;
     sources::arttrt::load(&root, &mut all)?;
+    sources::corun::load(&root, &mut all)?;
+    sources::rails::load(&root, &mut all)?;
     Ok(all)
 }
 

@@ -85,11 +85,16 @@ impl Layers {
 
     /// All layers as one block.
     pub(super) fn finish(self) -> Arc<Vec<Block>> {
+        self.finish_from(0.0)
+    }
+
+    /// All layers as one block that takes in a tensor of `elements`.
+    pub(super) fn finish_from(self, elements: f64) -> Arc<Vec<Block>> {
         Arc::new(vec![Block {
             name: "all".to_owned(),
             flops: self.ops.iter().map(|o| o.flops).sum(),
             weights: Bytes::new(4.0 * self.weights),
-            input: Bytes::ZERO,
+            input: Bytes::new(4.0 * elements),
             output: Bytes::ZERO,
             ops: self.ops,
         }])
@@ -123,7 +128,7 @@ pub(super) fn mobilenet_v1(width: f64, px: f64) -> Arc<Vec<Block>> {
     }
     layers.pass(OpKind::Pool, channels * side * side, channels);
     layers.gemm(channels, 1000.0);
-    layers.finish()
+    layers.finish_from(3.0 * px * px)
 }
 
 /// GoogLeNet (Szegedy et al., CVPR 2015, table 1) in ten groups: stem, nine inception modules, the
@@ -187,6 +192,13 @@ pub(super) fn ssd_resnet34() -> Arc<Vec<Block>> {
         output: Bytes::ZERO,
         ops: vec![OpWork { kind: OpKind::Conv, count: 50, flops: Ops::new(433e9), traffic: weights }],
     }])
+}
+
+/// Arithmetic and nothing else: stands for work whose time is not modelled but surely bound by it.
+pub(super) fn arithmetic() -> Arc<Vec<Block>> {
+    let mut layers = Layers::default();
+    layers.push(OpKind::Conv, 1e13, 0.0, 0.0);
+    layers.finish()
 }
 
 #[cfg(test)]

@@ -1,38 +1,42 @@
-//! Power over idle of a unit that is always busy.
+//! Runs with measured power, and the full-load power of a unit at clocks that no mode has.
 
-use super::sample::{Group, Place};
+use super::sample::{Half, Place, Sample};
 use ecomap_instances::profile::UnitKind;
+use ecomap_instances::units::Watts;
 
-/// Exponent of a busy GPU's dynamic power over its clock, as in the hardware profiles.
-const GPU_POWER_EXPONENT: f64 = 1.4;
+/// Exponent of a busy GPU's or DLA's dynamic power over its clock, as in the hardware profiles.
+const POWER_EXPONENT: f64 = 1.4;
 
-/// Predicted and measured power over idle at the wall.
+/// A run whose power was measured at the wall.
 #[derive(Debug, Clone)]
 pub struct PowerRow {
-    /// Unit kind and runtime.
-    pub group: Group,
-    /// Board and mode.
-    pub device: String,
-    /// Network.
-    pub network: String,
-    /// Watts: the profile's figure for a unit that is always busy.
-    pub predicted: f64,
-    /// Watts under load less watts before it.
-    pub measured: f64,
+    /// What ran where.
+    pub sample: Sample,
+    /// Board and round: two boards of one type may idle watts apart.
+    pub board: String,
+    /// Full-load power of the DLAs that ran beside the sample's unit, which was then busy with
+    /// batches; zero when it ran alone.
+    pub beside: Watts,
+    /// Mean watts at the wall under load.
+    pub wall: f64,
+    /// Mean watts in the five seconds before the load.
+    pub before: f64,
+    /// Half of the data, which need not be that of the latency.
+    pub half: Half,
 }
 
 impl Place {
-    /// The profile's dynamic power in the mode; a GPU at a clock that no mode has is scaled from
+    /// The profile's dynamic power in the mode; a GPU or DLA at a clock that no mode has is scaled from
     /// the profile's top clock by the law that the profiles state.
-    pub(super) fn dynamic_w(&self) -> f64 {
+    pub(super) fn dynamic(&self) -> Watts {
         let named = self
             .mode
             .units
             .iter()
             .zip(&self.profile.units)
             .any(|(s, u)| u.kind == self.unit.kind && s.is_some_and(|s| s.clock == self.setting.clock));
-        if named || self.unit.kind != UnitKind::Gpu {
-            return self.setting.dynamic.get();
+        if named || self.unit.kind == UnitKind::Cpu {
+            return self.setting.dynamic;
         }
         let top = self
             .profile
@@ -43,8 +47,8 @@ impl Place {
             })
             .map(|s| (s.clock, s.dynamic))
             .max_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-        top.map_or(self.setting.dynamic.get(), |(clock, watts)| {
-            watts.get() * (self.setting.clock / clock).powf(GPU_POWER_EXPONENT)
+        top.map_or(self.setting.dynamic, |(clock, watts)| {
+            watts * (self.setting.clock / clock).powf(POWER_EXPONENT)
         })
     }
 }

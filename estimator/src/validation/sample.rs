@@ -1,11 +1,11 @@
 //! One measurement and the prediction that belongs to it.
 
 use crate::parameters::{Parameters, UnitParameters};
-use crate::roofline::Roof;
+use crate::roofline::{BlockCost, Roof};
 use ecomap_instances::Catalog;
 use ecomap_instances::family::Block;
 use ecomap_instances::profile::{Mode, ModeUnit, Precision, Profile, Unit, UnitKind};
-use ecomap_instances::units::{BytesPerSecond, Hertz, Millis};
+use ecomap_instances::units::{BytesPerSecond, Hertz};
 use std::fmt;
 use std::sync::Arc;
 
@@ -18,6 +18,17 @@ pub struct Group {
     pub kind: UnitKind,
     /// Runtime.
     pub runtime: &'static str,
+}
+
+impl Group {
+    /// The group's own parameters.
+    #[must_use]
+    pub fn unit<'a>(&self, parameters: &'a Parameters) -> Option<&'a UnitParameters> {
+        parameters
+            .units
+            .iter()
+            .find(|u| u.kind == self.kind && u.generation == self.generation && u.runtime == self.runtime)
+    }
 }
 
 impl fmt::Display for Group {
@@ -82,17 +93,18 @@ impl Sample {
     /// Predicted milliseconds; `None` when the parameters lack the unit or precision.
     #[must_use]
     pub fn predict(&self, parameters: &Parameters) -> Option<f64> {
-        let unit = parameters.units.iter().find(|u| {
-            u.kind == self.group.kind
-                && u.generation == self.group.generation
-                && u.runtime == self.group.runtime
-        })?;
-        self.predict_with(parameters, unit)
+        self.predict_with(parameters, self.group.unit(parameters)?)
     }
 
     /// The same with the unit parameters given.
     #[must_use]
     pub fn predict_with(&self, parameters: &Parameters, unit: &UnitParameters) -> Option<f64> {
+        Some(self.cost_with(parameters, unit)?.time.get())
+    }
+
+    /// The whole cost of the request, launch included; the clock and cores are those of the sample.
+    #[must_use]
+    pub fn cost_with(&self, parameters: &Parameters, unit: &UnitParameters) -> Option<BlockCost> {
         let roof = Roof::fitted(
             parameters,
             unit,
@@ -102,9 +114,17 @@ impl Sample {
             self.setting,
             self.precision,
         )?;
-        let sum: Millis = self.blocks.iter().map(|b| roof.block(b).time).sum();
-        let launch = if self.launch { self.unit.fixed_overhead } else { Millis::ZERO };
-        Some((sum + launch).get())
+        let mut sum = self.blocks.first().map_or_else(BlockCost::default, |b| roof.intake(b.input));
+        for block in self.blocks.iter() {
+            sum += roof.block(block);
+        }
+        if self.launch {
+            let launch = self.unit.fixed_overhead;
+            sum.time += launch;
+            sum.overhead += launch;
+            sum.energy += roof.starting(launch);
+        }
+        Some(sum)
     }
 }
 
@@ -149,10 +169,17 @@ impl Place {
     /// The same at another clock and, if given, memory clock.
     pub(super) fn clocked(mut self, clock_hz: f64, memory_share: Option<f64>) -> Self {
         self.setting.clock = Hertz::new(clock_hz);
+        self.setting.dynamic = self.dynamic();
         if let Some(share) = memory_share {
             let top = self.profile.modes.iter().map(|m| m.memory_bandwidth.get()).fold(0.0, f64::max);
             self.mode.memory_bandwidth = BytesPerSecond::new(top * share);
         }
+        self
+    }
+
+    /// The same with another number of cores online.
+    pub(super) fn with_cores(mut self, cores: u32) -> Self {
+        self.setting.cores = Some(cores);
         self
     }
 

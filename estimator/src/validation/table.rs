@@ -27,11 +27,14 @@ pub(super) fn rows(path: &Path) -> Result<Vec<Row>, EstimatorError> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         Err(source) => return Err(EstimatorError::Io { path: shown, source }),
     };
-    let mut records = records(&text).into_iter();
-    let Some(header) = records.next() else {
-        return Err(EstimatorError::Data { path: shown, message: "no header".to_owned() });
-    };
-    Ok(records.map(|r| Row(header.iter().cloned().zip(r).collect())).collect())
+    parse(&text).ok_or(EstimatorError::Data { path: shown, message: "no header".to_owned() })
+}
+
+/// Rows of a text; `None` without a header.
+pub(super) fn parse(text: &str) -> Option<Vec<Row>> {
+    let mut records = records(text).into_iter();
+    let header = records.next()?;
+    Some(records.map(|r| Row(header.iter().cloned().zip(r).collect())).collect())
 }
 
 fn records(text: &str) -> Vec<Vec<String>> {

@@ -1,10 +1,10 @@
 //! branes-ai/graphs on AGX Orin: single layers and two networks on a DLA (TensorRT 8.5.2), and
-//! whole networks in PyTorch eager mode on the GPU, which is another runtime: only ranked.
+//! whole networks in PyTorch eager mode on the GPU, which is another runtime with parameters of its own.
 
+use super::super::Measurements;
 use super::super::networks::{Layers, tier};
 use super::super::sample::{Half, Place};
 use super::super::table::{Row, rows};
-use super::super::{Measurements, Ranking};
 use super::group;
 use crate::error::EstimatorError;
 use ecomap_instances::family::Block;
@@ -80,31 +80,23 @@ fn layer(row: &Row) -> Option<Arc<Vec<Block>>> {
     Some(layers.finish())
 }
 
+/// Whole networks in `PyTorch` eager mode: another runtime, fitted and checked for the page only.
+/// Networks are halved by name, all power modes of one together.
 fn eager(totals: &[Row], all: &mut Measurements) {
-    let gpu = group("orin", UnitKind::Gpu, "tensorrt");
+    let gpu = group("orin", UnitKind::Gpu, "pytorch-eager");
     for (id, mode) in
         [("jetson_orin_agx_15w", "15W"), ("jetson_orin_agx_50w", "50W"), ("jetson_orin_agx_maxn", "MAXN")]
     {
         let Some(place) = Place::new(ORIN, mode, UnitKind::Gpu) else { continue };
-        let samples: Vec<_> = totals
-            .iter()
-            .filter(|r| {
-                r.text("hardware_id") == id && r.text("batch") == "1" && r.text("precision") == "fp16"
-            })
-            .filter_map(|r| {
-                let blocks = network(r.text("model"))?;
-                let measured = r.number("sum_latency_ms")?;
-                let device = format!("{ORIN} {mode}");
-                Some(place.sample(&gpu, device, r.text("model"), Precision::Fp16, &blocks, measured))
-            })
-            .collect();
-        if !samples.is_empty() {
-            all.rankings.push(Ranking {
-                name: format!("PyTorch eager FP16 on AGX Orin, {mode} (branes-ai/graphs)"),
-                group: gpu.clone(),
-                samples,
-            });
-        }
+        let wanted = totals.iter().filter(|r| {
+            r.text("hardware_id") == id && r.text("batch") == "1" && r.text("precision") == "fp16"
+        });
+        all.samples.extend(wanted.filter_map(|r| {
+            let blocks = network(r.text("model"))?;
+            let measured = r.number("sum_latency_ms")?;
+            let device = format!("{ORIN} {mode}");
+            Some(place.sample(&gpu, device, r.text("model"), Precision::Fp16, &blocks, measured))
+        }));
     }
 }
 

@@ -2,9 +2,11 @@
 
 pub(super) mod arttrt;
 pub(super) mod branes;
+pub(super) mod corun;
 pub(super) mod haxconn;
 pub(super) mod mlperf;
 pub(super) mod nvidia_dla;
+pub(super) mod rails;
 pub(super) mod trtutils;
 
 use super::sample::Group;
