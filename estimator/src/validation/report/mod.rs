@@ -63,9 +63,11 @@ fn headline(out: &mut String, fitted: &Parameters, all: &Measurements) {
         "## Against the targets\n\nCheck half only, all boards and power modes. Targets: median error of a network's latency \
 at most {LATENCY_TARGET:.0} %, on CPUs also a rank correlation of at least {RANK_TARGET}; median error of the power at the wall \
 at most {POWER_TARGET:.0} %, given what the board drew before the run. Runtimes marked * are the ones that placements are \
-priced with; the others show how the same form does elsewhere.\n\n\
-| unit, runtime | latency: networks | median error % | ρ | target | power: runs | median error % | target |\n\
-|---|--:|--:|--:|---|--:|--:|---|\n"
+priced with; the others show how the same form does elsewhere. *By run* counts repeated runs one by one; a latency target is \
+met only if the error over networks and the error by run both meet it. DLA rows are mostly single layers or groups of \
+layers, not whole networks.\n\n\
+| unit, runtime | latency: networks | median error % | by run % | ρ | target | power: runs | median error % | target |\n\
+|---|--:|--:|--:|--:|---|--:|--:|---|\n"
     );
     let verdict = |good: bool| if good { "met" } else { "**missed**" };
     let powers = power_lines(fitted, all);
@@ -88,13 +90,14 @@ priced with; the others show how the same form does elsewhere.\n\n\
         );
         let _ = writeln!(
             out,
-            "| {}{} | {} | {:.1} | {} | {} | {power} |",
+            "| {}{} | {} | {:.1} | {:.1} | {} | {} | {power} |",
             l.group,
             if used { " *" } else { "" },
             e.n,
             e.median_ape,
+            l.runs.median_ape,
             rho(e.spearman),
-            verdict(e.median_ape <= LATENCY_TARGET && rank),
+            verdict(e.median_ape.max(l.runs.median_ape) <= LATENCY_TARGET && rank),
         );
     }
     out.push('\n');

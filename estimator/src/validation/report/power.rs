@@ -147,8 +147,8 @@ taken as bound by arithmetic all the time, without a latency model.\n\n\
     out.push_str(
         "\n*Left out* of the fit is BERT of the v2.0 round on AGX Orin: it runs 1.7 (one at a time) and 1.4 times (batches) as fast as \
 its configuration file expects, so the clocks in that file are not the run's. ResNet-50 of the v2.1 round runs 1.4 times \
-as slow as its file expects, which repeats the round before, and BERT of that round, with an uncapped or unset memory \
-clock in its file, slower than at the top mode; both stay in the check half.\n\n",
+as slow as its file expects, which repeats the round before, and BERT of that round has a memory clock of 0 in its file, \
+taken as uncapped; both stay in the check half.\n\n",
     );
 }
 
