@@ -74,6 +74,24 @@ codes! {
     Truncated = "E1302", "file ends too early", "Check that the file is complete.";
     Inconsistent = "E1303", "inconsistent file", "Check the counts that the file announces.";
     PlanMismatch = "E1401", "plan does not fit the instance", "Check the plan against the instance it was made for.";
+    ModelUnreadable = "E1501", "not an ONNX model", "Check that the file is complete and was written by an ONNX exporter.";
+    ModelTooLarge = "E1502", "model too large", "Use a smaller model, or keep weights as external data.";
+    ModelVersion = "E1503", "unsupported ONNX version", "Convert the model to an operator set from 7 to 26.";
+    ModelDuplicate = "E1504", "tensor defined twice", "Give every tensor one producer.";
+    ModelMissing = "E1505", "tensor without producer", "Define it as input, initializer or output of an earlier node.";
+    ModelCycle = "E1506", "cyclic graph", "Break the cycle that the message names.";
+    ModelDimension = "E1507", "illegal or unknown dimension", "Give it a value with `--dim name=value` (or `--dim input.axis=value`), or export with a fixed shape.";
+    ModelDynamic = "E1508", "shape depends on data", "Export the model with fixed shapes; only shapes that constants determine can be costed.";
+    ModelOverflow = "E1509", "count out of range", "No real model is that large; check the shapes.";
+    ModelOperator = "E1510", "operator used wrongly", "Compare the node with the ONNX operator's definition; `onnx.checker` may say more.";
+    ModelUnknownOperator = "E1511", "unknown operator", "Use operators of the default ONNX domain, or cost the rest with `--allow-unknown`.";
+    ModelSubgraph = "E1512", "sub-graph of unknown cost", "Unroll loops when exporting, or cost the rest with `--allow-unknown`.";
+    ModelExternal = "E1513", "illegal external data", "Keep external data beside the model, named by a relative path without `..`.";
+    ModelTensor = "E1514", "inconsistent tensor", "Check the tensor's shape, type and data length.";
+    ModelNoOutput = "E1515", "no usable output", "A model needs an input, an output, and a path between them.";
+    FamilyText = "E1516", "unreadable family description", "Compare with the example in docs/src/graphs.md.";
+    FamilyPath = "E1517", "illegal model path", "Name ONNX files by a path relative to the description, inside its folder.";
+    FamilyCount = "E1518", "published figure differs from the graph", "Check the figure, its unit and the model; a figure more than 5 % off is taken for a mistake.";
 }
 
 impl fmt::Display for Code {
@@ -141,6 +159,17 @@ impl Issues {
     #[must_use]
     pub fn one(issue: Issue) -> Self {
         Self { list: vec![issue], omitted: 0 }
+    }
+
+    /// `Ok` when `list` is empty, else its issues, of which the first [`MAX_ISSUES`] are kept. For
+    /// readers of formats outside this crate.
+    ///
+    /// # Errors
+    /// The issues.
+    pub fn check(mut list: Vec<Issue>) -> Result<(), Self> {
+        let omitted = list.len().saturating_sub(MAX_ISSUES);
+        list.truncate(MAX_ISSUES);
+        if list.is_empty() { Ok(()) } else { Err(Self { list, omitted }) }
     }
 
     /// The issues kept, in document order.

@@ -26,6 +26,7 @@ fn errors_page() -> String {
         ("E12", "Instances"),
         ("E13", "Benchmark text files"),
         ("E14", "Plans"),
+        ("E15", "ONNX models and descriptions of model families"),
     ];
     let mut listed = 0;
     for (prefix, title) in groups {
