@@ -3,9 +3,9 @@
 use crate::cost::{Class, KINDS};
 use crate::cuts::Cut;
 use crate::layer::{ELEMENT_BYTES, Layer, LayerGraph};
+use ecomap_instances::family::OpWork;
 use ecomap_instances::family::{Block, MAX_BLOCKS};
 use ecomap_instances::format::catalog_v1::{BlockDto, OpDto};
-use ecomap_instances::family::OpWork;
 use ecomap_instances::units::{Bytes, Ops};
 use std::ops::Range;
 
@@ -182,11 +182,11 @@ fn choose(cuts: &[Cut], sums: &[u64], wanted: usize) -> Vec<Cut> {
         for (a, cost) in best.iter().enumerate().filter(|(_, c)| c.is_finite()) {
             for b in a + 1..n {
                 let c = cost + price(a, b);
-                if let (Some(slot), Some(o)) = (step.get_mut(b), origin.get_mut(b)) {
-                    if c < *slot {
-                        *slot = c;
-                        *o = a;
-                    }
+                if let (Some(slot), Some(o)) = (step.get_mut(b), origin.get_mut(b))
+                    && c < *slot
+                {
+                    *slot = c;
+                    *o = a;
                 }
             }
         }

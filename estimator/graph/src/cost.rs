@@ -96,9 +96,16 @@ pub(crate) fn class(call: &Call<'_>, constant: &[bool]) -> Class {
         }
         "ConvTranspose" => OpKind::Conv,
         "MatMul" | "MatMulInteger" | "Einsum" if !is_constant(0) && !is_constant(1) => OpKind::Attention,
-        "Gemm" | "MatMul" | "MatMulInteger" | "QLinearMatMul" | "Einsum" | "LSTM" | "GRU" | "RNN" => OpKind::Gemm,
-        "BatchNormalization" | "LayerNormalization" | "InstanceNormalization" | "GroupNormalization"
-        | "RMSNormalization" | "LpNormalization" | "MeanVarianceNormalization" => OpKind::Norm,
+        "Gemm" | "MatMul" | "MatMulInteger" | "QLinearMatMul" | "Einsum" | "LSTM" | "GRU" | "RNN" => {
+            OpKind::Gemm
+        }
+        "BatchNormalization"
+        | "LayerNormalization"
+        | "InstanceNormalization"
+        | "GroupNormalization"
+        | "RMSNormalization"
+        | "LpNormalization"
+        | "MeanVarianceNormalization" => OpKind::Norm,
         "LRN" => OpKind::Lrn,
         "MaxPool" | "AveragePool" | "LpPool" | "GlobalAveragePool" | "GlobalMaxPool" | "GlobalLpPool" => {
             OpKind::Pool

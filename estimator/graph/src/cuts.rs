@@ -42,7 +42,8 @@ impl LayerGraph {
         for (t, n) in &last {
             ends.entry(*n).or_default().push(*t);
         }
-        let mut live: BTreeSet<usize> = self.inputs().iter().map(|p| p.id).filter(|t| last.contains_key(t)).collect();
+        let mut live: BTreeSet<usize> =
+            self.inputs().iter().map(|p| p.id).filter(|t| last.contains_key(t)).collect();
         let mut cuts = Vec::new();
         for (n, writes) in self.writes.iter().enumerate() {
             live.extend(writes.iter().filter(|t| last.contains_key(t)));

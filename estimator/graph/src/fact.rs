@@ -30,9 +30,8 @@ impl Fact {
 
     /// The same with values, kept where they are small and fit the shape.
     pub(crate) fn with(mut self, value: Option<Value>) -> Self {
-        self.value = value
-            .filter(|v| v.len() <= MAX_FOLDED && v.len() as u64 == self.shape.elements())
-            .map(Arc::new);
+        self.value =
+            value.filter(|v| v.len() <= MAX_FOLDED && v.len() as u64 == self.shape.elements()).map(Arc::new);
         self
     }
 }

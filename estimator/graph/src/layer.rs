@@ -213,19 +213,26 @@ impl<'p, 'm> Assembly<'p, 'm> {
             let layer = self.layer(group, &entering, &leaving)?;
             // Sizes are sums of f64 elsewhere: kept where those are exact.
             for part in [layer.flops, layer.traffic_bytes, layer.weight_bytes] {
-                total = total.checked_add(part).filter(|t| *t < 1 << 53).ok_or_else(|| Fault::overflow("cost"))?;
+                total = total
+                    .checked_add(part)
+                    .filter(|t| *t < 1 << 53)
+                    .ok_or_else(|| Fault::overflow("cost"))?;
             }
             let node = graph.add_node(layer);
             for t in &entering {
                 if let (Some(from), Some(port)) = (maker.get(t), tensors.get(t)) {
                     let port: &Port = port;
-                    graph.add_edge(*from, node, Edge {
-                        tensor: port.name.clone(),
-                        id: *t,
-                        bytes: port.shape.elements() * ELEMENT_BYTES,
-                        shape: port.shape.clone(),
-                        dtype: port.dtype,
-                    });
+                    graph.add_edge(
+                        *from,
+                        node,
+                        Edge {
+                            tensor: port.name.clone(),
+                            id: *t,
+                            bytes: port.shape.elements() * ELEMENT_BYTES,
+                            shape: port.shape.clone(),
+                            dtype: port.dtype,
+                        },
+                    );
                 }
             }
             for t in &leaving {
@@ -237,7 +244,8 @@ impl<'p, 'm> Assembly<'p, 'm> {
         }
         let program = self.program;
         let ports = |list: &[usize]| list.iter().filter_map(|t| tensors.get(t).cloned()).collect::<Vec<_>>();
-        let top = tensors.keys().copied().filter(|t| program.tensors.get(*t).is_some_and(|t| t.top)).collect();
+        let top =
+            tensors.keys().copied().filter(|t| program.tensors.get(*t).is_some_and(|t| t.top)).collect();
         Ok(LayerGraph {
             inputs: ports(&program.inputs),
             outputs: ports(&program.outputs),
@@ -286,7 +294,8 @@ impl<'p, 'm> Assembly<'p, 'm> {
 
     fn layer(&mut self, group: &Group, entering: &[usize], leaving: &[usize]) -> Result<Layer, Fault> {
         let ops = self.ops(group);
-        let head = self.program.ops.get(group.head).ok_or_else(|| Fault::operator("a layer without operator"))?;
+        let head =
+            self.program.ops.get(group.head).ok_or_else(|| Fault::operator("a layer without operator"))?;
         let sum = |list: &[usize]| {
             let all = list.iter().try_fold(0_u64, |a, t| a.checked_add(self.elements(*t)));
             all.ok_or_else(|| Fault::overflow("activations"))
@@ -316,9 +325,12 @@ impl<'p, 'm> Assembly<'p, 'm> {
             let all = [inputs, outputs, weights.resident, scores.saturating_mul(4)];
             all.into_iter().try_fold(0_u64, u64::checked_add)
         };
-        let bytes = |elements: u64| elements.checked_mul(ELEMENT_BYTES).ok_or_else(|| Fault::overflow("bytes"));
+        let bytes =
+            |elements: u64| elements.checked_mul(ELEMENT_BYTES).ok_or_else(|| Fault::overflow("bytes"));
         let flops = match group.class {
-            Class::Op(kind) if is_matmul(kind) => macs.checked_mul(2).ok_or_else(|| Fault::overflow("cost"))?,
+            Class::Op(kind) if is_matmul(kind) => {
+                macs.checked_mul(2).ok_or_else(|| Fault::overflow("cost"))?
+            }
             Class::Op(_) => largest,
             Class::View | Class::Unknown => 0,
         };
@@ -360,7 +372,8 @@ impl<'p, 'm> Assembly<'p, 'm> {
                 if folds {
                     bias = elements;
                 } else if !statistics {
-                    let own_bias = group.affine && slot == 2 && matches!(name, "Conv" | "ConvTranspose" | "Gemm");
+                    let own_bias =
+                        group.affine && slot == 2 && matches!(name, "Conv" | "ConvTranspose" | "Gemm");
                     if own_bias {
                         bias = elements;
                     } else {
@@ -385,7 +398,9 @@ impl<'p, 'm> Assembly<'p, 'm> {
         let id = tensor.constant?;
         let constant = self.program.constants.get(id)?;
         let setting = match op {
-            "Resize" | "Upsample" | "Pad" | "Clip" | "Dropout" | "OneHot" | "QuantizeLinear" | "TopK" => slot > 0,
+            "Resize" | "Upsample" | "Pad" | "Clip" | "Dropout" | "OneHot" | "QuantizeLinear" | "TopK" => {
+                slot > 0
+            }
             "Where" | "Pow" => true,
             // The constants of formulas: a square root of two, an epsilon.
             "Add" | "Sub" | "Mul" | "Div" | "Max" | "Min" => constant.elements <= 1,

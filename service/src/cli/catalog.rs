@@ -3,18 +3,58 @@
 use super::table::Table;
 use super::{Exit, out};
 use crate::http::handlers::lists::solver_list;
-use crate::input;
+use crate::{ServiceError, input};
+use ecomap_graph::family::{self, FamilyError};
+use ecomap_graph::print::family_json;
 use serde_json::json;
+use std::path::PathBuf;
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
+#[command(args_conflicts_with_subcommands = true)]
 pub(super) struct Args {
+    #[command(subcommand)]
+    action: Option<Action>,
     /// Print as JSON
     #[arg(long)]
     json: bool,
 }
 
+#[derive(Debug, clap::Subcommand)]
+enum Action {
+    /// Make a model family of ONNX files and published accuracies (ecomap.family/v1)
+    Add(AddArgs),
+}
+
+/// Arguments of `catalog add`.
+#[derive(Debug, clap::Args)]
+struct AddArgs {
+    /// Description of the family; the ONNX files it names lie in its folder
+    #[arg(value_name = "FAMILY.toml")]
+    description: PathBuf,
+    /// File to write; standard output when absent
+    #[arg(short, long, value_name = "FILE")]
+    out: Option<PathBuf>,
+}
+
+fn add(args: &AddArgs) -> anyhow::Result<Exit> {
+    let family = family::describe(&args.description).map_err(|error| match error {
+        FamilyError::Invalid(issues) => ServiceError::Invalid(issues),
+        FamilyError::Read { path, source } => ServiceError::Read { path, source },
+        other => ServiceError::Usage(other.to_string()),
+    })?;
+    let text = family_json(&family).map_err(ServiceError::Json)?;
+    match &args.out {
+        Some(path) => out::write(path, text.as_bytes())?,
+        None => out::print(&text)?,
+    }
+    Ok(Exit::Ok)
+}
+
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    if let Some(Action::Add(add_args)) = &args.action {
+        return add(add_args);
+    }
     let catalog = input::catalog()?;
     if args.json {
         out::print_json(&json!({

@@ -1,4 +1,4 @@
-//! The command line: `ecomap solve|check|validate|estimate|generate|export|serve|schema|catalog`.
+//! The command line: `ecomap solve|check|validate|estimate|generate|export|serve|schema|catalog|inspect`.
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
@@ -8,6 +8,7 @@ mod estimate;
 mod exit;
 mod export;
 mod generate;
+mod inspect;
 mod out;
 mod progress;
 mod render;
@@ -50,8 +51,10 @@ enum Command {
     Serve(serve::Args),
     /// Print the JSON Schema of a format
     Schema(schema::Args),
-    /// List hardware profiles, model families, scenarios and solvers
+    /// List hardware profiles, model families, scenarios and solvers, or make a family of ONNX files
     Catalog(catalog::Args),
+    /// Measure an ONNX model: work, weights, legal cuts, blocks, and what a unit refuses
+    Inspect(inspect::Args),
 }
 
 /// Format of an input file.
@@ -116,6 +119,7 @@ pub fn main() -> ExitCode {
         Command::Serve(args) => serve::run(&args),
         Command::Schema(args) => schema::run(&args),
         Command::Catalog(args) => catalog::run(&args),
+        Command::Inspect(args) => inspect::run(&args),
     };
     let exit = outcome.unwrap_or_else(|error| {
         // A reader that has seen enough (`ecomap … | head`) is no error.

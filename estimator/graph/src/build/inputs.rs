@@ -81,7 +81,8 @@ impl<'m> Builder<'m, '_> {
                 (None, None) if is_input && axis == 0 => self.options.batch,
                 (None, None) => {
                     let param = dim.dim_param();
-                    let what = if param.is_empty() { "unnamed".to_owned() } else { format!("`{}`", short(param)) };
+                    let what =
+                        if param.is_empty() { "unnamed".to_owned() } else { format!("`{}`", short(param)) };
                     return Err(Fault::new(
                         Code::ModelDimension,
                         format!("axis {axis} of `{}` ({what}) has no value", short(name)),

@@ -117,7 +117,8 @@ impl<'m> Builder<'m, '_> {
         if self.issues.is_empty() {
             self.drop_dead();
             let program = &self.program;
-            let runs = program.outputs.iter().any(|t| program.tensors.get(*t).is_some_and(|t| t.constant.is_none()));
+            let runs =
+                program.outputs.iter().any(|t| program.tensors.get(*t).is_some_and(|t| t.constant.is_none()));
             if !runs || program.ops.is_empty() {
                 self.issue(Fault::new(Code::ModelNoOutput, "no output depends on an input"), "/graph/output");
             }
@@ -227,10 +228,10 @@ impl<'m> Builder<'m, '_> {
             self.issue(Fault::new(Code::ModelDuplicate, message), pointer);
             return;
         }
-        if is_external(tensor) {
-            if let Err(fault) = inputs::check_external(tensor) {
-                self.issue(fault, pointer);
-            }
+        if is_external(tensor)
+            && let Err(fault) = inputs::check_external(tensor)
+        {
+            self.issue(fault, pointer);
         }
         let fact = match infer::of_tensor(tensor) {
             Ok(fact) => Some(fact),
@@ -333,21 +334,20 @@ impl<'m> Builder<'m, '_> {
             if !self.options.allow_unknown {
                 return Err(Fault::new(Code::ModelSubgraph, "how often its body runs is not known"));
             }
-            let message = format!("`{}`: how often its body runs is not known; not counted", short(node.name()));
+            let message =
+                format!("`{}`: how often its body runs is not known; not counted", short(node.name()));
             self.program.notes.push(message);
             return Ok((self.declared(call, node, declared)?, false));
         }
-        if default {
-            if let Some(facts) = infer::infer(call)? {
-                if facts.len() < node.output.len() {
-                    return Err(Fault::operator(format!(
-                        "it gives {} results, {} are named",
-                        facts.len(),
-                        node.output.len()
-                    )));
-                }
-                return Ok((facts, true));
+        if default && let Some(facts) = infer::infer(call)? {
+            if facts.len() < node.output.len() {
+                return Err(Fault::operator(format!(
+                    "it gives {} results, {} are named",
+                    facts.len(),
+                    node.output.len()
+                )));
             }
+            return Ok((facts, true));
         }
         let label = if default { call.op.to_owned() } else { format!("{}.{}", node.domain(), call.op) };
         let entry = self.unknown.entry(label).or_insert_with(|| (0, pointer.to_owned()));
@@ -377,8 +377,9 @@ impl<'m> Builder<'m, '_> {
         let named = inputs.iter().zip(&constants).filter(|(t, _)| t.is_some());
         let folds = known && named.clone().all(|(_, c)| *c);
         // A part of a table keeps the table in memory.
-        let view = matches!(call.op, "DequantizeLinear" | "QuantizeLinear" | "Transpose" | "Gather" | "Slice")
-            || matches!(cost::class(call, &constants), Class::View);
+        let view =
+            matches!(call.op, "DequantizeLinear" | "QuantizeLinear" | "Transpose" | "Gather" | "Slice")
+                || matches!(cost::class(call, &constants), Class::View);
         let source = inputs.first().copied().flatten().and_then(|t| self.program.tensors.get(t));
         let source = source.and_then(|t| t.constant);
         let mut outputs = Vec::with_capacity(node.output.len());

@@ -34,8 +34,11 @@ pub(crate) struct Uses {
 impl Uses {
     pub(crate) fn of(program: &Program<'_>) -> Self {
         let count = program.tensors.len();
-        let mut uses =
-            Self { producer: vec![None; count], consumers: vec![Vec::new(); count], output: vec![false; count] };
+        let mut uses = Self {
+            producer: vec![None; count],
+            consumers: vec![Vec::new(); count],
+            output: vec![false; count],
+        };
         for (n, op) in program.ops.iter().enumerate() {
             for t in &op.outputs {
                 if let Some(slot) = uses.producer.get_mut(*t) {

@@ -27,9 +27,11 @@ pub(super) fn find(program: &Program<'_>, uses: &Uses, n: usize) -> Option<(Clas
 /// Whether only the last operator's results are seen outside of `ops`.
 pub(super) fn is_closed(program: &Program<'_>, uses: &Uses, ops: &[usize]) -> bool {
     let Some((_, inner)) = ops.split_last() else { return false };
-    inner.iter().filter_map(|n| program.ops.get(*n)).flat_map(|op| &op.outputs).all(|t| {
-        !uses.is_output(*t) && uses.consumers(*t).iter().all(|c| ops.binary_search(c).is_ok())
-    })
+    inner
+        .iter()
+        .filter_map(|n| program.ops.get(*n))
+        .flat_map(|op| &op.outputs)
+        .all(|t| !uses.is_output(*t) && uses.consumers(*t).iter().all(|c| ops.binary_search(c).is_ok()))
 }
 
 struct Look<'p, 'm> {
@@ -76,7 +78,8 @@ impl<'p, 'm> Look<'p, 'm> {
     fn attention(&self, softmax: usize) -> Option<Vec<usize>> {
         const BETWEEN: [&str; 5] = ["Add", "Mul", "Div", "Sub", "Where"];
         let product = |n: usize| {
-            self.op(n).is_some_and(|op| op.class == Class::Op(OpKind::Attention) && op.node.op_type() == "MatMul")
+            self.op(n)
+                .is_some_and(|op| op.class == Class::Op(OpKind::Attention) && op.node.op_type() == "MatMul")
         };
         let mut ops = vec![softmax];
         // Scale and mask: a few operators at most.
@@ -126,9 +129,8 @@ impl<'p, 'm> Look<'p, 'm> {
         let square = self.before(variance, 0, &["Pow", "Mul"])?;
         let centred = self.before(square, 0, &["Sub"])?;
         let mean = self.before(centred, 1, &["ReduceMean"])?;
-        let divide = self.next(sqrt, &["Div"]).filter(|n| {
-            self.result(centred).is_some_and(|t| self.takes(*n, t))
-        })?;
+        let divide =
+            self.next(sqrt, &["Div"]).filter(|n| self.result(centred).is_some_and(|t| self.takes(*n, t)))?;
         let mut ops = vec![mean, centred, square, variance, add, sqrt, divide];
         let mut end = divide;
         for name in ["Mul", "Add"] {
@@ -153,7 +155,8 @@ impl<'p, 'm> Look<'p, 'm> {
             return Some(ops);
         }
         let makers = self.op(product)?.inputs.iter().flatten().filter_map(|t| self.uses.producer(*t));
-        let half = makers.filter(|m| *m != add).find(|m| self.is(*m, &["Mul"]) && self.entering(*m) == Some(x))?;
+        let half =
+            makers.filter(|m| *m != add).find(|m| self.is(*m, &["Mul"]) && self.entering(*m) == Some(x))?;
         ops.push(half);
         Some(ops)
     }

@@ -94,6 +94,7 @@ pub(crate) fn letters(call: &Call<'_>) -> Result<(BTreeMap<char, u64>, String), 
 fn einsum(call: &Call<'_>) -> Inferred {
     let (sizes, right) = letters(call)?;
     let dims = right.chars().map(|c| sizes.get(&c).copied());
-    let dims = dims.collect::<Option<Vec<_>>>().ok_or_else(|| Fault::operator("unknown letter in equation"))?;
+    let dims =
+        dims.collect::<Option<Vec<_>>>().ok_or_else(|| Fault::operator("unknown letter in equation"))?;
     one(Fact::of(dims, call.input(0)?.dtype)?)
 }

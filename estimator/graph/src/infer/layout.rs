@@ -27,7 +27,8 @@ pub(super) fn infer(call: &Call<'_>) -> Inferred {
         "Shape" => {
             let dims = call.input(0)?.shape.dims();
             let rank = i64::try_from(dims.len()).unwrap_or(i64::MAX);
-            let clamp = |n: i64| usize::try_from(if n < 0 { n.saturating_add(rank) } else { n }.clamp(0, rank));
+            let clamp =
+                |n: i64| usize::try_from(if n < 0 { n.saturating_add(rank) } else { n }.clamp(0, rank));
             let (start, end) = (call.attrs.int_or("start", 0), call.attrs.int_or("end", rank));
             let part = match (clamp(start), clamp(end)) {
                 (Ok(a), Ok(b)) => dims.get(a..b).unwrap_or_default(),
@@ -158,8 +159,9 @@ fn transpose(call: &Call<'_>) -> Inferred {
 pub(crate) fn of_tensor(tensor: &TensorProto) -> Result<Fact, Fault> {
     let dtype = DType::from_onnx(tensor.data_type())?;
     let dims = tensor.dims.iter().map(|d| u64::try_from(*d)).collect::<Result<Vec<_>, _>>();
-    let dims = dims
-        .map_err(|_| Fault::new(ecomap_instances::Code::ModelDimension, "a constant has a negative dimension"))?;
+    let dims = dims.map_err(|_| {
+        Fault::new(ecomap_instances::Code::ModelDimension, "a constant has a negative dimension")
+    })?;
     let shape = Shape::new(dims)?;
     let value = value::of_tensor(tensor, &shape, dtype)?;
     Ok(Fact::new(shape, dtype).with(value))
@@ -228,7 +230,8 @@ fn range(call: &Call<'_>) -> Inferred {
 
 fn blocks(call: &Call<'_>) -> Inferred {
     let x = call.input(0)?;
-    let b = call.attrs.int("blocksize").and_then(|b| u64::try_from(b).ok()).filter(|b| *b > 0 && *b < 1 << 16);
+    let b =
+        call.attrs.int("blocksize").and_then(|b| u64::try_from(b).ok()).filter(|b| *b > 0 && *b < 1 << 16);
     let (Some(b), [n, c, h, w]) = (b, x.shape.dims()) else {
         return Err(Fault::operator("needs a block size and an input of four axes"));
     };

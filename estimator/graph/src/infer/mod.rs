@@ -38,8 +38,7 @@ pub(crate) type Inferred = Result<Option<Vec<Fact>>, Fault>;
 
 impl Call<'_> {
     pub(crate) fn input(&self, n: usize) -> Result<&Fact, Fault> {
-        self.optional(n)
-            .ok_or_else(|| Fault::operator(format!("`{}` lacks input {n}", self.op)))
+        self.optional(n).ok_or_else(|| Fault::operator(format!("`{}` lacks input {n}", self.op)))
     }
 
     pub(crate) fn optional(&self, n: usize) -> Option<&Fact> {

@@ -98,9 +98,7 @@ fn concat(call: &Call<'_>) -> Inferred {
         parts.collect::<Option<Vec<_>>>().map(|p| Value::Reals(p.concat()))
     };
     let value = joined.map(Value::Ints).or_else(|| {
-        (fact.shape.rank() == 1 && matches!(first.dtype, DType::Float | DType::Double))
-            .then(reals)
-            .flatten()
+        (fact.shape.rank() == 1 && matches!(first.dtype, DType::Float | DType::Double)).then(reals).flatten()
     });
     one(fact.with(value))
 }

@@ -77,7 +77,8 @@ impl Window {
                 }
                 "VALID" => (0, 0),
                 _ => {
-                    let at = |j: usize| given.and_then(|p| p.get(j)).map_or(Some(0), |p| u64::try_from(*p).ok());
+                    let at =
+                        |j: usize| given.and_then(|p| p.get(j)).map_or(Some(0), |p| u64::try_from(*p).ok());
                     match (at(i), at(i + n)) {
                         (Some(a), Some(b)) => (a, b),
                         _ => return Err(Fault::operator("negative padding")),
@@ -96,7 +97,9 @@ impl Window {
             let padded = size.checked_add(before).and_then(|n| n.checked_add(after));
             let free = padded.zip(extent(k, d).ok()).and_then(|(n, e)| n.checked_sub(e));
             let Some(free) = free else {
-                return Err(Fault::operator(format!("a window of {k} does not fit into {size} with padding")));
+                return Err(Fault::operator(format!(
+                    "a window of {k} does not fit into {size} with padding"
+                )));
             };
             let mut n = (if up { free.div_ceil(s) } else { free / s }).saturating_add(1);
             // A window that would start in the padding behind the data is left out.

@@ -18,12 +18,6 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self {
-            file_bytes: 1 << 30,
-            decoded_bytes: 1 << 30,
-            nodes: 50_000,
-            depth: 48,
-            tensors: 400_000,
-        }
+        Self { file_bytes: 1 << 30, decoded_bytes: 1 << 30, nodes: 50_000, depth: 48, tensors: 400_000 }
     }
 }

@@ -41,14 +41,11 @@ impl Model {
         wire::scan(&bytes, limits)?;
         let proto = ModelProto::decode(bytes)
             .map_err(|e| Fault::new(Code::ModelUnreadable, format!("not a protobuf message of ONNX: {e}")))?;
-        if proto.graph.is_none() || (proto.ir_version.is_none() && proto.opset_import.is_empty()) {
-            return Err(Fault::new(Code::ModelUnreadable, "it has no graph, or no version"));
+        if proto.graph.is_none() || proto.opset_import.is_empty() {
+            return Err(Fault::new(Code::ModelUnreadable, "it has no graph, or names no operator set"));
         }
-        let opset = proto
-            .opset_import
-            .iter()
-            .find(|o| is_default_domain(o.domain()))
-            .map_or_else(|| OPSETS.start().to_owned(), messages::OperatorSetIdProto::version);
+        let opset = proto.opset_import.iter().find(|o| is_default_domain(o.domain()));
+        let opset = opset.map_or(0, messages::OperatorSetIdProto::version);
         if !OPSETS.contains(&opset) {
             return Err(Fault::new(
                 Code::ModelVersion,

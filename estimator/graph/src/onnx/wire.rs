@@ -70,7 +70,7 @@ fn child(kind: Kind, field: u64) -> Child {
         (Kind::GraphProto, 1) => Child::Message(Kind::NodeProto),
         (Kind::GraphProto, 2 | 10) => Child::Text,
         (Kind::GraphProto, 5) => Child::Message(Kind::TensorProto),
-        (Kind::GraphProto, 11 | 12 | 13) => Child::Message(Kind::ValueInfoProto),
+        (Kind::GraphProto, 11..=13) => Child::Message(Kind::ValueInfoProto),
         (Kind::GraphProto, 14) => Child::Message(Kind::TensorAnnotation),
         (Kind::GraphProto, 15) => Child::Message(Kind::SparseTensorProto),
         (Kind::GraphProto, 16) => Child::Message(Kind::StringStringEntryProto),

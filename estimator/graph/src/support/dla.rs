@@ -99,7 +99,10 @@ impl Check<'_, '_> {
             }
             "PRelu" => {
                 self.must(constant(1), "the slope must be constant");
-                self.must(self.input(1).rank() <= self.input(0).rank(), "the slope has more axes than the input");
+                self.must(
+                    self.input(1).rank() <= self.input(0).rank(),
+                    "the slope has more axes than the input",
+                );
             }
             "LRN" => {
                 let size = self.call.attrs.int_or("size", 0);
@@ -116,7 +119,8 @@ impl Check<'_, '_> {
             "Resize" | "Upsample" => self.resize(),
             "Softmax" => {
                 let x = self.input(0);
-                let axis = x.axis(self.call.attrs.int_or("axis", if self.call.opset < 13 { 1 } else { -1 }), 0);
+                let axis =
+                    x.axis(self.call.attrs.int_or("axis", if self.call.opset < 13 { 1 } else { -1 }), 0);
                 let size = axis.map_or(u64::MAX, |a| x.dim(a));
                 self.must(size <= 1024, "more than 1024 classes");
             }
@@ -195,11 +199,18 @@ impl Check<'_, '_> {
     fn activation(&mut self, name: &str) {
         if name == "Clip" {
             let bound = |n: usize, attr: &str, open: f32| {
-                let given = self.call.optional(n).and_then(|f| f.value.as_ref()).and_then(|v| v.reals().first().copied());
+                let given = self
+                    .call
+                    .optional(n)
+                    .and_then(|f| f.value.as_ref())
+                    .and_then(|v| v.reals().first().copied());
                 given.unwrap_or_else(|| f64::from(self.call.attrs.float_or(attr, open)))
             };
             let (low, high) = (bound(1, "min", f32::NEG_INFINITY), bound(2, "max", f32::INFINITY));
-            self.must(low == 0.0 && (1.0..=127.0).contains(&high), "clips only from 0 to a bound of 1 to 127");
+            self.must(
+                low == 0.0 && (1.0..=127.0).contains(&high),
+                "clips only from 0 to a bound of 1 to 127",
+            );
         }
     }
 
@@ -230,7 +241,10 @@ impl Check<'_, '_> {
             Some([n, c, rest @ ..]) => {
                 self.must(*n == 1.0 && *c == 1.0, "scales batch or channels");
                 let whole = rest.iter().all(|s| s.fract() == 0.0 && (1.0..=most).contains(s));
-                self.must(whole, if linear { "scales other than 1 to 4" } else { "scales other than 1 to 32" });
+                self.must(
+                    whole,
+                    if linear { "scales other than 1 to 4" } else { "scales other than 1 to 32" },
+                );
             }
             _ => self.no("sizes instead of scales"),
         }
