@@ -92,3 +92,35 @@ if [ ${#missing[@]} -gt 0 ]; then
         fi
     fi
 fi
+
+# ---------------------------------------------------------------- light ONNX graphs
+# Nine published topologies of a few kilobytes each, from the wheel of the `onnx` package; a test compares counts
+# with them. Nothing else needs them, so nothing here is fatal.
+fetch_light_graphs() {
+    local version=1.23.2 into=.tools/onnx-light
+    [ -e "$into/light_resnet50.onnx" ] && return 0
+    if ! have python3 || ! python3 -m pip --version >/dev/null 2>&1; then
+        say "pip is not installed: the light ONNX graphs are not fetched, and the test that counts them is skipped"
+        return 0
+    fi
+    local wheel
+    wheel=$(mktemp -d)
+    if python3 -m pip download --quiet --disable-pip-version-check --no-deps --only-binary :all: \
+        --dest "$wheel" "onnx==$version" >/dev/null 2>&1 &&
+        python3 - "$wheel" "$into" <<'PY'
+import glob, pathlib, sys, zipfile
+wheel, into = glob.glob(sys.argv[1] + "/*.whl")[0], pathlib.Path(sys.argv[2])
+into.mkdir(parents=True, exist_ok=True)
+with zipfile.ZipFile(wheel) as archive:
+    for name in archive.namelist():
+        if "/data/light/light_" in name and name.endswith(".onnx"):
+            (into / pathlib.PurePosixPath(name).name).write_bytes(archive.read(name))
+PY
+    then
+        say "fetched the light ONNX graphs into $into"
+    else
+        say "the wheel onnx==$version could not be fetched: the test that counts its light graphs is skipped"
+    fi
+    rm -rf "$wheel"
+}
+fetch_light_graphs

@@ -42,8 +42,10 @@ impl LayerGraph {
         for (t, n) in &last {
             ends.entry(*n).or_default().push(*t);
         }
-        let mut live: BTreeSet<usize> =
-            self.inputs().iter().map(|p| p.id).filter(|t| last.contains_key(t)).collect();
+        // What needs no input (an unknown operator may not) could run before everything else.
+        let free = self.reads.iter().zip(&self.writes).filter(|(reads, _)| reads.is_empty());
+        let entering = self.inputs().iter().map(|p| p.id).chain(free.flat_map(|(_, writes)| writes.clone()));
+        let mut live: BTreeSet<usize> = entering.filter(|t| last.contains_key(t)).collect();
         let mut cuts = Vec::new();
         for (n, writes) in self.writes.iter().enumerate() {
             live.extend(writes.iter().filter(|t| last.contains_key(t)));
@@ -83,6 +85,9 @@ impl LayerGraph {
         }
         for (reads, writes) in self.reads.iter().zip(&self.writes) {
             let layer = graph.add_node(None);
+            if reads.is_empty() {
+                graph.add_edge(source, layer, ());
+            }
             for t in reads.iter().filter_map(|t| place.get(t)) {
                 graph.add_edge(*t, layer, ());
             }

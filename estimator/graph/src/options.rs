@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 /// Choices of the caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Options {
-    /// Values of symbolic dimensions, by name or by `input.axis`.
+    /// Values of symbolic dimensions, by name or by `input.axis`; and of inputs of one integer, by
+    /// name, where the model chooses a branch by them.
     pub dims: BTreeMap<String, u64>,
     /// Value of the first axis of an input where it is symbolic and not in `dims`.
     pub batch: u64,

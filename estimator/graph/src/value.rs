@@ -50,6 +50,32 @@ impl Value {
         }
     }
 
+    /// The elements of a tensor of shape `to`, of which the one at `index` is that at `source(index)`
+    /// of this tensor, whose shape is `from`.
+    pub(crate) fn rearrange(
+        &self,
+        from: &Shape,
+        to: &Shape,
+        source: impl Fn(&[usize]) -> Vec<usize>,
+    ) -> Option<Self> {
+        let count = usize::try_from(to.elements()).ok().filter(|n| *n <= MAX_FOLDED)?;
+        let places = (0..count).map(|n| {
+            let mut index = vec![0; to.rank()];
+            let mut rest = n;
+            for (slot, size) in index.iter_mut().zip(to.dims()).rev() {
+                let size = usize::try_from(*size).unwrap_or(usize::MAX).max(1);
+                *slot = rest % size;
+                rest /= size;
+            }
+            let at = source(&index);
+            let sizes = from.dims().iter().map(|d| usize::try_from(*d).unwrap_or(usize::MAX));
+            at.iter()
+                .zip(sizes)
+                .fold(0_usize, |place, (i, size)| place.saturating_mul(size).saturating_add(*i))
+        });
+        self.pick(places)
+    }
+
     /// Converted to `dtype` as `Cast` does: reals are cut towards zero, and saturate.
     #[allow(clippy::cast_possible_truncation)] // saturation is what is wanted
     pub(crate) fn cast(&self, dtype: DType) -> Option<Self> {

@@ -38,8 +38,7 @@ fn limits_hold_before_memory_is_taken() {
     check(residual().bytes(), Limits { nodes: 3, ..Limits::default() });
     check(residual().bytes(), Limits { decoded_bytes: 4000, ..Limits::default() });
     // Two bytes a node in the file, hundreds in memory.
-    let mut bomb = GraphProto::default();
-    bomb.node = vec![NodeProto::default(); 60_000];
+    let bomb = GraphProto { node: vec![NodeProto::default(); 60_000], ..Default::default() };
     check(Net(bomb).bytes(), Limits::default());
     // Sub-graphs in sub-graphs.
     let mut deep = GraphProto::default();

@@ -7,7 +7,7 @@
 //! Convention of all figures here: multiply-accumulates of convolutions and fully connected layers
 //! only; no biases, activations, pools, normalisation (local response or batch). Parameters are
 //! trained values: weights, biases, scale and shift of batch normalisation, not its statistics.
-#![allow(clippy::unwrap_used, clippy::panic)] // tests
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // tests
 
 use ecomap_graph::{LayerGraph, Model, Options};
 use ecomap_instances::Catalog;

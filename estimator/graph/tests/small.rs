@@ -219,6 +219,41 @@ fn the_dearer_branch_is_counted_unless_the_condition_is_known() {
 }
 
 #[test]
+fn an_integer_input_can_choose_the_branch() {
+    let mut net = branchy(None);
+    let mut rate = value("rate", &[1]);
+    rate.r#type.as_mut().unwrap().tensor_type.as_mut().unwrap().elem_type = Some(7);
+    net.0.input.push(rate);
+    net.0.node.retain(|n| !matches!(n.op_type(), "ReduceMax" | "Cast"));
+    let net = net.constant(integers("known", &[16000])).node("Equal", "rate known", "cond", &[]);
+    let with = |rate: u64| Options { dims: [("rate".to_owned(), rate)].into(), ..Options::default() };
+    assert_eq!(net.clone().read(&with(16000)).unwrap().macs(), 64 * 27 * 4);
+    assert_eq!(net.clone().read(&with(8000)).unwrap().macs(), 64 * 27 * 32);
+    assert_eq!(net.layers().macs(), 64 * 27 * 32);
+}
+
+#[test]
+fn shape_arithmetic_reaches_pads() {
+    // As PyTorch exports padding: a list, turned round and flattened.
+    let graph = Net::default()
+        .input("x", &[1, 2, 5, 7])
+        .constant(integers("list", &[1, 2, 3, 4, 0, 0, 0, 0]))
+        .constant(integers("pairs", &[-1, 2]))
+        .constant(integers("flat", &[-1]))
+        .constant(integers("from", &[-1]))
+        .constant(integers("to", &[i64::MIN]))
+        .constant(integers("axis", &[0]))
+        .node("Reshape", "list pairs", "a", &[])
+        .node("Slice", "a from to axis from", "b", &[])
+        .node("Transpose", "b", "c", &[ints("perm", &[1, 0])])
+        .node("Reshape", "c flat", "p", &[])
+        .node("Pad", "x p", "y", &[])
+        .output("y")
+        .layers();
+    assert_eq!(graph.outputs()[0].shape.dims(), [1, 2, 5 + 3 + 4, 7 + 1 + 2]);
+}
+
+#[test]
 fn the_dla_refuses_with_reasons() {
     let graph = Net::default()
         .input("x", &[1, 3, 64, 64])

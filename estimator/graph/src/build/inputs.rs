@@ -6,6 +6,7 @@ use crate::fault::{Fault, short};
 use crate::infer::Call;
 use crate::onnx::messages::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::shape::DType;
+use crate::value::Value;
 use ecomap_instances::Code;
 
 /// External data may lie beside the model only. It is never opened; this protects whoever does.
@@ -41,7 +42,14 @@ impl<'m> Builder<'m, '_> {
             if self.scopes.last().is_some_and(|s| s.contains_key(name)) {
                 continue;
             }
+            // An integer by which the model chooses a branch, such as a sampling rate.
+            let choice = self.options.dims.get(name).and_then(|v| i64::try_from(*v).ok());
             let fact = match self.declared_fact(input, true) {
+                Ok(fact)
+                    if matches!(fact.dtype, DType::Int64 | DType::Int32) && fact.shape.elements() == 1 =>
+                {
+                    Some(fact.with(choice.map(|v| Value::Ints(vec![v]))))
+                }
                 Ok(fact) => Some(fact),
                 Err(fault) => {
                     self.issue(fault, pointer);

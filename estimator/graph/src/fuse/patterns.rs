@@ -142,13 +142,18 @@ impl<'p, 'm> Look<'p, 'm> {
         Some(ops)
     }
 
-    /// `x · ½ (1 + erf(x ÷ √2))`, in either order.
+    /// `x · ½ (1 + erf(x ÷ √2))`, in any order.
     fn gelu(&self, erf: usize) -> Option<Vec<usize>> {
         let divide = self.before(erf, 0, &["Div", "Mul"])?;
         let x = self.entering(divide)?;
         let add = self.next(erf, &["Add"]).filter(|n| self.entering(*n).is_some())?;
         let product = self.next(add, &["Mul"])?;
         let mut ops = vec![divide, erf, add, product];
+        if self.entering(product).is_some() {
+            // ½ (1 + erf) first, then x.
+            ops.push(self.next(product, &["Mul"]).filter(|n| self.takes(*n, x))?);
+            return Some(ops);
+        }
         if self.takes(product, x) {
             let half = self.next(product, &["Mul"]).filter(|n| self.entering(*n).is_some())?;
             ops.push(half);

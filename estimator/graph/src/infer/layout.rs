@@ -151,8 +151,19 @@ fn transpose(call: &Call<'_>) -> Inferred {
         return Err(Fault::operator("`perm` must name every axis once"));
     }
     let dims = order.iter().map(|i| x.shape.dim(*i)).collect();
-    let value = if rank < 2 { x.value.as_deref().cloned() } else { None };
-    one(Fact::of(dims, x.dtype)?.with(value))
+    let fact = Fact::of(dims, x.dtype)?;
+    let value = x.value.as_deref().and_then(|v| {
+        v.rearrange(&x.shape, &fact.shape, |index| {
+            let mut place = vec![0; rank];
+            for (from, i) in order.iter().zip(index) {
+                if let Some(slot) = place.get_mut(*from) {
+                    *slot = *i;
+                }
+            }
+            place
+        })
+    });
+    one(fact.with(value))
 }
 
 /// Shape, type and values of a constant in the file.

@@ -117,7 +117,8 @@ fn slice(call: &Call<'_>) -> Inferred {
         return Err(Fault::operator("`starts`, `ends`, `axes` and `steps` differ in length"));
     }
     let mut dims = x.shape.dims().to_vec();
-    let mut picked = x.value.as_deref().cloned();
+    // For each axis where the slice starts, and its step.
+    let mut walks = vec![(0_i64, 1_i64); dims.len()];
     for (((&start, &end), &axis), &step) in starts.iter().zip(&ends).zip(&axes).zip(&steps) {
         let axis = x.shape.axis(axis, 0)?;
         let size = i64::try_from(x.shape.dim(axis)).map_err(|_| Fault::overflow("shape"))?;
@@ -140,18 +141,21 @@ fn slice(call: &Call<'_>) -> Inferred {
         if let Some(d) = dims.get_mut(axis) {
             *d = count;
         }
-        picked = if x.shape.rank() == 1 {
-            let places = (0..count).scan(from, |at, _| {
-                let place = usize::try_from(*at).ok();
-                *at = at.saturating_add(step);
-                place
-            });
-            picked.and_then(|v| v.pick(places))
-        } else {
-            None
-        };
+        if let Some(walk) = walks.get_mut(axis) {
+            *walk = (from, step);
+        }
     }
-    one(Fact::of(dims, x.dtype)?.with(picked))
+    let fact = Fact::of(dims, x.dtype)?;
+    let value = x.value.as_deref().and_then(|v| {
+        v.rearrange(&x.shape, &fact.shape, |index| {
+            let place = |(i, (from, step)): (&usize, &(i64, i64))| {
+                let i = i64::try_from(*i).ok()?;
+                usize::try_from(step.checked_mul(i)?.checked_add(*from)?).ok()
+            };
+            index.iter().zip(&walks).map(|w| place(w).unwrap_or(usize::MAX)).collect()
+        })
+    });
+    one(fact.with(value))
 }
 
 fn split(call: &Call<'_>) -> Inferred {

@@ -12,6 +12,14 @@ pub(crate) fn plain(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { '·' } else { c }).collect()
 }
 
+/// The beginning of `text`, if it is longer than `most` characters.
+pub(crate) fn clipped(text: &str, most: usize) -> String {
+    if text.chars().count() <= most {
+        return text.to_owned();
+    }
+    text.chars().take(most - 1).chain(['…']).collect()
+}
+
 /// A count with a decimal prefix, three digits.
 #[allow(clippy::cast_precision_loss)] // three digits are shown
 pub(crate) fn scaled(count: u64, unit: &str) -> String {

@@ -3,7 +3,7 @@
 //! The row of a layer is the longest way to it; within a row, layers stand below what feeds them.
 //! A model of more than [`MAX_DRAWN`] layers is drawn by its blocks.
 
-use super::{colour, plain, scaled};
+use super::{clipped, colour, plain, scaled};
 use crate::cost::Class;
 use crate::inspect::Inspection;
 use std::collections::BTreeSet;
@@ -33,13 +33,6 @@ struct Box {
 fn escaped(text: &str) -> String {
     let text = plain(text);
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
-}
-
-fn clipped(text: &str, most: usize) -> String {
-    if text.chars().count() <= most {
-        return text.to_owned();
-    }
-    text.chars().take(most - 1).chain(['…']).collect()
 }
 
 pub(crate) fn render(inspection: &Inspection) -> String {

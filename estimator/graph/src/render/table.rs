@@ -1,6 +1,6 @@
 //! Tables for people.
 
-use super::{plain, scaled};
+use super::{clipped, plain, scaled};
 use crate::blocks::Piece;
 use crate::cost::{Class, KINDS, kind_name};
 use crate::inspect::Inspection;
@@ -10,6 +10,8 @@ use std::fmt::Write as _;
 
 /// Refusals shown before the rest is only counted.
 const MOST_REFUSALS: usize = 40;
+/// Longest block name shown whole.
+const MOST_NAME: usize = 48;
 
 pub(crate) fn render(inspection: &Inspection) -> String {
     let mut text = String::new();
@@ -65,8 +67,8 @@ fn kinds(text: &mut String, inspection: &Inspection) {
 }
 
 fn blocks(text: &mut String, inspection: &Inspection) {
-    let name = |piece: &Piece| plain(&piece.block.name);
-    let width = inspection.pieces.iter().map(|p| name(p).chars().count()).max().unwrap_or(0).clamp(5, 48);
+    let name = |piece: &Piece| clipped(&plain(&piece.block.name), MOST_NAME);
+    let width = inspection.pieces.iter().map(|p| name(p).chars().count()).max().unwrap_or(0).max(5);
     let _ = writeln!(
         text,
         "\n  {:<width$}{:>8}{:>12}{:>12}{:>12}  cut at",

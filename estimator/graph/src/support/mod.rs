@@ -46,6 +46,11 @@ pub(crate) fn of(program: &Program<'_>, group: &Group, ops: &[&Op<'_>]) -> Suppo
     }
     let mut dla = Vec::new();
     for op in ops {
+        // A scale and shift that was folded into weights is no operation any more.
+        let folded = group.affine && matches!(op.node.op_type(), "Mul" | "Add" | "BatchNormalization");
+        if folded {
+            continue;
+        }
         for reason in dla::refusals(program, op) {
             let named = format!("{}: {reason}", op.node.op_type());
             if !dla.contains(&named) {
