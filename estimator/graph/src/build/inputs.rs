@@ -1,16 +1,18 @@
-//! What enters a graph: its inputs with their dimensions fixed, and the types it declares.
+//! What enters a graph: its constants, its inputs with their dimensions fixed, and the types it
+//! declares.
 
 use super::{Builder, Declared};
 use crate::fact::Fact;
 use crate::fault::{Fault, short};
-use crate::infer::Call;
+use crate::infer::{self, Call};
+use crate::onnx::is_external;
 use crate::onnx::messages::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
 use crate::shape::DType;
 use crate::value::Value;
 use ecomap_instances::Code;
 
 /// External data may lie beside the model only. It is never opened; this protects whoever does.
-pub(super) fn check_external(tensor: &TensorProto) -> Result<(), Fault> {
+fn check_external(tensor: &TensorProto) -> Result<(), Fault> {
     let location = tensor.external_data.iter().find(|e| e.key() == "location");
     let path = location.map_or("", |e| e.value());
     let escapes = path.is_empty()
@@ -28,6 +30,49 @@ pub(super) fn check_external(tensor: &TensorProto) -> Result<(), Fault> {
 }
 
 impl<'m> Builder<'m, '_> {
+    pub(super) fn initializer(&mut self, tensor: &'m TensorProto, name: &'m str, pointer: &str, top: bool) {
+        if self.scopes.last().is_some_and(|s| s.contains_key(name)) {
+            let message = format!("`{}` again", short(name));
+            self.issue(Fault::new(Code::ModelDuplicate, message), pointer);
+            return;
+        }
+        if is_external(tensor)
+            && let Err(fault) = check_external(tensor)
+        {
+            self.issue(fault, pointer);
+        }
+        let fact = match infer::of_tensor(tensor) {
+            Ok(fact) => Some(fact),
+            Err(fault) => {
+                self.issue(fault, pointer);
+                None
+            }
+        };
+        if let Some(f) = &fact {
+            let bytes = f.shape.elements().saturating_mul(f.dtype.bits()).div_ceil(8);
+            self.program.stored_bytes = self.program.stored_bytes.saturating_add(bytes);
+        }
+        let constant = fact.as_ref().map(|f| self.constant(f));
+        let t = self.tensor(name, fact, constant, top);
+        self.define(name, t);
+    }
+
+    pub(super) fn sparse(&mut self, values: &'m TensorProto, dims: &[i64], pointer: &str, top: bool) {
+        let dims = dims.iter().map(|d| u64::try_from(*d).ok()).collect::<Option<Vec<_>>>();
+        let fact = DType::from_onnx(values.data_type()).and_then(|dtype| {
+            let dims = dims.ok_or_else(|| Fault::new(Code::ModelDimension, "a negative dimension"))?;
+            Fact::of(dims, dtype)
+        });
+        match fact {
+            Ok(fact) => {
+                let constant = self.constant(&fact);
+                let t = self.tensor(values.name(), Some(fact), Some(constant), top);
+                self.define(values.name(), t);
+            }
+            Err(fault) => self.issue(fault, pointer),
+        }
+    }
+
     pub(super) fn inputs(&mut self, graph: &'m GraphProto, at: &str, top: bool) {
         let mut seen = std::collections::HashSet::new();
         for (n, input) in graph.input.iter().enumerate() {

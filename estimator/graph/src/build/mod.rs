@@ -12,8 +12,8 @@ use crate::cost::{self, Class};
 use crate::fact::Fact;
 use crate::fault::{Fault, short};
 use crate::infer::{self, Call};
-use crate::onnx::messages::{GraphProto, NodeProto, TensorProto, ValueInfoProto};
-use crate::onnx::{Model, is_default_domain, is_external};
+use crate::onnx::messages::{GraphProto, NodeProto, ValueInfoProto};
+use crate::onnx::{Model, is_default_domain};
 use crate::options::Options;
 use crate::shape::DType;
 use ecomap_instances::issue::MAX_ISSUES;
@@ -183,9 +183,7 @@ impl<'m> Builder<'m, '_> {
         }
         for (n, sparse) in graph.sparse_initializer.iter().enumerate() {
             if let Some(values) = &sparse.values {
-                let dense = TensorProto::default();
-                let dims = if sparse.dims.is_empty() { &dense.dims } else { &sparse.dims };
-                self.sparse(values, dims, &format!("{at}/sparse_initializer/{n}"), top);
+                self.sparse(values, &sparse.dims, &format!("{at}/sparse_initializer/{n}"), top);
             }
         }
         self.inputs(graph, at, top);
@@ -220,49 +218,6 @@ impl<'m> Builder<'m, '_> {
         }
         self.scopes.pop();
         outputs
-    }
-
-    fn initializer(&mut self, tensor: &'m TensorProto, name: &'m str, pointer: &str, top: bool) {
-        if self.scopes.last().is_some_and(|s| s.contains_key(name)) {
-            let message = format!("`{}` again", short(name));
-            self.issue(Fault::new(Code::ModelDuplicate, message), pointer);
-            return;
-        }
-        if is_external(tensor)
-            && let Err(fault) = inputs::check_external(tensor)
-        {
-            self.issue(fault, pointer);
-        }
-        let fact = match infer::of_tensor(tensor) {
-            Ok(fact) => Some(fact),
-            Err(fault) => {
-                self.issue(fault, pointer);
-                None
-            }
-        };
-        if let Some(f) = &fact {
-            let bytes = f.shape.elements().saturating_mul(f.dtype.bits()).div_ceil(8);
-            self.program.stored_bytes = self.program.stored_bytes.saturating_add(bytes);
-        }
-        let constant = fact.as_ref().map(|f| self.constant(f));
-        let t = self.tensor(name, fact, constant, top);
-        self.define(name, t);
-    }
-
-    fn sparse(&mut self, values: &'m TensorProto, dims: &[i64], pointer: &str, top: bool) {
-        let dims = dims.iter().map(|d| u64::try_from(*d).ok()).collect::<Option<Vec<_>>>();
-        let fact = DType::from_onnx(values.data_type()).and_then(|dtype| {
-            let dims = dims.ok_or_else(|| Fault::new(Code::ModelDimension, "a negative dimension"))?;
-            Fact::of(dims, dtype)
-        });
-        match fact {
-            Ok(fact) => {
-                let constant = self.constant(&fact);
-                let t = self.tensor(values.name(), Some(fact), Some(constant), top);
-                self.define(values.name(), t);
-            }
-            Err(fault) => self.issue(fault, pointer),
-        }
     }
 
     fn node(
