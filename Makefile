@@ -12,12 +12,14 @@ TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CARGO_FLAGS ?= --locked
 
 ECOMAP_LISTEN ?= 127.0.0.1:8080
+# Where `make train` keeps data sets and checkpoints.
+TRAIN_DIR ?= .tools/training
 ECOMAP_SCENARIO ?= instances/data/scenarios/campus.json
 # Instances that `make peers` generates, and the first seed.
 PEERS ?= 20
 PEERS_SEED ?= 1
 
-.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate schema deny peers clean
+.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train schema deny peers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -59,6 +61,12 @@ docs-check: setup ## Check the links of all pages, then run the documented examp
 
 validate: setup ## Compare the latency predictor with published measurements (ECOMAP_DATA); rewrites docs/src/validation.md
 	cargo run $(CARGO_FLAGS) --release -p ecomap-estimator --bin ecomap-validate -- --out docs/src/validation.md
+
+train: setup ## Retrain the estimator: data sets, PyTorch, ONNX export, forest, model card (TRAIN_DIR, about two hours)
+	bash .ci/setup.sh --venv
+	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
+	cargo build $(CARGO_FLAGS) --release -p ecomap-estimator --bin ecomap-evaluate
+	ECOMAP_BIN=$(TARGET_DIR)/release/ecomap EVALUATE_BIN=$(TARGET_DIR)/release/ecomap-evaluate bash estimator/training/run.sh $(TRAIN_DIR)
 
 schema: setup ## Regenerate the published JSON Schemas from the types
 	ECOMAP_BLESS=1 cargo test $(CARGO_FLAGS) -p ecomap-instances

@@ -53,6 +53,7 @@ if ! have_libclang; then
 fi
 have pkg-config || helpful+=(pkg-config)
 have python3 || helpful+=(python3)
+{ have python3 && python3 -m pip --version >/dev/null 2>&1; } || helpful+=(python3-pip)
 if [ "${1:-}" = --venv ] && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
     required+=(python3-venv)
 fi
@@ -75,7 +76,7 @@ if [ ${#missing[@]} -gt 0 ]; then
             fi
             die "this is not a Debian system: install the equivalents of these Debian packages by hand (a C and C++ compiler, make, CMake, libclang 14 or newer)."
         fi
-        say "not installed, and needed only by some targets (docs, peers): ${helpful[*]}"
+        say "not installed, and needed only by some targets (docs, peers, the learned estimator): ${helpful[*]}"
     else
         say "installing ${missing[*]}"
         log=$(mktemp)
@@ -88,10 +89,31 @@ if [ ${#missing[@]} -gt 0 ]; then
         if ! install && ! { "${root[@]}" apt-get update -qq >&2; install; }; then
             tail -n 20 "$log" >&2
             [ ${#required[@]} -eq 0 ] || die "apt-get could not install ${missing[*]}; install them by hand, then run this again."
-            say "apt-get could not install ${helpful[*]}; only some targets (docs, peers) need them"
+            say "apt-get could not install ${helpful[*]}; only some targets (docs, peers, the learned estimator) need them"
         fi
     fi
 fi
+
+# ---------------------------------------------------------------- ONNX Runtime
+# The shared library that serves the learned estimator, from its Python wheel. Without it the shipped forest serves,
+# and every answer says so; so nothing here is fatal.
+fetch_onnxruntime() {
+    local version=1.32.0 into=.tools/onnxruntime
+    [ -e "$into/onnxruntime/capi/libonnxruntime.so.$version" ] && return 0
+    if ! have python3 || ! python3 -m pip --version >/dev/null 2>&1; then
+        say "pip is not installed: ONNX Runtime is not fetched, and a random forest predicts instead of the transformer"
+        return 0
+    fi
+    rm -rf "$into"
+    if python3 -m pip install --quiet --disable-pip-version-check --root-user-action ignore --no-deps --only-binary :all: \
+        --target "$into" "onnxruntime==$version" >/dev/null 2>&1; then
+        say "fetched ONNX Runtime $version into $into"
+    else
+        rm -rf "$into"
+        say "the wheel onnxruntime==$version could not be fetched: a random forest predicts instead of the transformer"
+    fi
+}
+fetch_onnxruntime
 
 # ---------------------------------------------------------------- light ONNX graphs
 # Nine published topologies of a few kilobytes each, from the wheel of the `onnx` package; a test compares counts

@@ -3,9 +3,9 @@
 use crate::error::EstimatorError;
 use crate::parameters::Parameters;
 use crate::predictor::{
-    Candidate, DevicePlan, DevicePrediction, Isolated, Predictor, Quantiled, TaskPrediction,
+    Candidate, DevicePlan, DevicePrediction, Isolated, Parts, Predictor, Quantiled, Source, TaskPrediction,
 };
-use crate::queueing::wait_quantile;
+use crate::queueing::{SATURATION, wait_quantile};
 use crate::table::{CostTable, PlacementCost};
 use ecomap_instances::family::Family;
 use ecomap_instances::ids::{ModeIx, UnitIx};
@@ -49,6 +49,7 @@ impl Roofline {
         Some(Isolated {
             latency: self.quantiles(candidate.table, &cost, candidate.rate),
             base: cost.base,
+            transfer: cost.transfer,
             service: cost.services().map(|(u, s)| (UnitIx::new(u), s)).collect(),
             load: cost.services().map(|(u, s)| (UnitIx::new(u), s * candidate.rate)).collect(),
             energy: cost.energy,
@@ -126,7 +127,8 @@ impl Roofline {
             }
         }
         let tasks = alone.into_iter().map(|one| one.map(|one| under_load(&one, &load))).collect();
-        DevicePrediction { tasks, power, load }
+        let extrapolated = load.iter().any(|l| *l > SATURATION);
+        DevicePrediction { tasks, power, load, source: Source::Analytic, extrapolated }
     }
 }
 
@@ -146,6 +148,12 @@ fn under_load(one: &Isolated, total: &[f64]) -> TaskPrediction {
         slowdown: Quantiled { p50: slowdown, p95: slowdown, p99: slowdown },
         latency: one.latency.scaled(slowdown),
         isolated: one.latency,
+        parts: Parts {
+            service: one.base - one.transfer,
+            transfer: one.transfer,
+            contention: one.latency.p50 * delay,
+            queueing: one.latency.p50 - one.base,
+        },
     }
 }
 
@@ -166,8 +174,8 @@ impl Predictor for Roofline {
         batch.iter().map(|c| self.price(c)).collect()
     }
 
-    fn joint(&self, plans: &[DevicePlan]) -> Vec<DevicePrediction> {
-        plans.iter().map(|p| self.device(p)).collect()
+    fn joint(&self, plans: &[DevicePlan]) -> Result<Vec<DevicePrediction>, EstimatorError> {
+        Ok(plans.iter().map(|p| self.device(p)).collect())
     }
 }
 
@@ -236,7 +244,7 @@ mod tests {
         let predictor = roofline();
         let plans =
             [plan(vec![task(10.0)]), plan(vec![task(10.0), task(20.0)]), plan(vec![task(10.0), task(40.0)])];
-        let answer = predictor.joint(&plans);
+        let answer = predictor.joint(&plans).unwrap();
         let slow: Vec<f64> = answer.iter().map(|d| d.tasks[0].as_ref().unwrap().slowdown.p95).collect();
         assert!((slow[0] - 1.0).abs() < 1e-12);
         // 6.1 ms × 20/s = 0.122 of the gpu by the other tenant, slope 2.
@@ -252,6 +260,6 @@ mod tests {
         let model = family(vec![block(1e9, 4e6)]);
         let task = Task { family: model, tier: 0, segments: segments(&[(0, 1, 9)]), rate: Hertz::new(1.0) };
         let plan = DevicePlan { profile: toy_profile(), mode: ModeIx::new(0), tasks: vec![task] };
-        assert_eq!(roofline().joint(&[plan])[0].tasks, vec![None]);
+        assert_eq!(roofline().joint(&[plan]).unwrap()[0].tasks, vec![None]);
     }
 }

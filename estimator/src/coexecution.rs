@@ -1,6 +1,7 @@
 //! How units share a board: the rules of the simulator, `estimator/data/coexecution.json`, embedded.
 
 use crate::error::EstimatorError;
+use crate::parameters::GENERIC;
 use crate::sim::contention::Curve;
 use ecomap_instances::profile::UnitKind;
 use serde::{Deserialize, Serialize};
@@ -22,8 +23,8 @@ pub struct Coexecution {
     pub version: String,
     /// Field → where its values come from.
     pub sources: BTreeMap<String, String>,
-    /// Rules per unit kind.
-    pub units: BTreeMap<UnitKind, Rule>,
+    /// Rules per hardware generation and unit kind; `generic` serves profiles of no known generation.
+    pub generations: BTreeMap<String, BTreeMap<UnitKind, Rule>>,
 }
 
 /// How one kind of unit behaves among others.
@@ -97,9 +98,13 @@ impl Coexecution {
         if read.format != FORMAT {
             return bad(format!("format `{}` is not {FORMAT}", read.format));
         }
-        for kind in [UnitKind::Gpu, UnitKind::Dla, UnitKind::Cpu] {
-            let Some(r) = read.units.get(&kind) else {
-                return bad(format!("no rule for {}", kind.as_str()));
+        if !read.generations.contains_key(GENERIC) {
+            return bad(format!("no rules for the generation {GENERIC}"));
+        }
+        let kinds = [UnitKind::Gpu, UnitKind::Dla, UnitKind::Cpu];
+        for (generation, kind) in read.generations.keys().flat_map(|g| kinds.map(|k| (g, k))) {
+            let Some(r) = read.generations.get(generation).and_then(|units| units.get(&kind)) else {
+                return bad(format!("no rule for {} of {generation}", kind.as_str()));
             };
             let within = |x: f64, most: f64| x.is_finite() && (0.0..=most).contains(&x);
             let sound = within(r.quantum_ms, 1e3)
@@ -110,16 +115,17 @@ impl Coexecution {
                 && within(r.knee, r.shoulder)
                 && within(r.shoulder, 10.0);
             if !sound {
-                return bad(format!("rule of {} is out of range", kind.as_str()));
+                return bad(format!("rule of {} of {generation} is out of range", kind.as_str()));
             }
         }
         Ok(read)
     }
 
-    /// Rule of a unit kind.
+    /// Rule of a unit kind in a hardware generation, else the generic one.
     #[must_use]
-    pub fn unit(&self, kind: UnitKind) -> Rule {
-        self.units.get(&kind).copied().unwrap_or(NO_RULE)
+    pub fn unit(&self, generation: &str, kind: UnitKind) -> Rule {
+        let units = self.generations.get(generation).or_else(|| self.generations.get(GENERIC));
+        units.and_then(|u| u.get(&kind)).copied().unwrap_or(NO_RULE)
     }
 }
 
@@ -130,7 +136,7 @@ mod tests {
     #[test]
     fn embedded_rules_are_sound() {
         let rules = Coexecution::embedded().unwrap();
-        assert_eq!(rules.units.len(), 3);
+        assert_eq!(rules.generations.len(), 3);
         for field in ["quantum_ms", "switch_ms", "stall_power", "curve"] {
             assert!(rules.sources.keys().any(|k| k.contains(field)), "{field} has no source");
         }
@@ -139,7 +145,7 @@ mod tests {
     #[test]
     fn refuses_a_knee_beyond_the_shoulder() {
         let mut rules = Coexecution::embedded().unwrap().clone();
-        rules.units.get_mut(&UnitKind::Gpu).unwrap().knee = 9.0;
+        rules.generations.get_mut("orin").unwrap().get_mut(&UnitKind::Gpu).unwrap().knee = 9.0;
         let text = serde_json::to_vec(&rules).unwrap();
         assert!(matches!(Coexecution::read(&text), Err(EstimatorError::Parameters(_))));
     }

@@ -22,6 +22,15 @@ pub enum EstimatorError {
         /// Answers.
         got: usize,
     },
+    /// A model file that is not what its record says.
+    #[error("model: {0}")]
+    Model(String),
+    /// ONNX Runtime is missing or failed.
+    #[error("ONNX Runtime: {0}")]
+    Runtime(String),
+    /// An answer that is not a prediction: not a number, or against a guarantee.
+    #[error("the predictor answered nonsense: {0}")]
+    Prediction(String),
     /// A plan that the simulator refuses.
     #[error("simulation: {0}")]
     Simulation(#[from] crate::sim::SimError),

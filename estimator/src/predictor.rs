@@ -4,6 +4,7 @@
 //! device or tenant. Rate-free costs live in a [`CostTable`] that a predictor builds once for each
 //! (tier, profile, mode); a [`Candidate`] is a placement on such a table at a request rate.
 
+use crate::error::EstimatorError;
 use crate::table::{CostTable, Precisions};
 use ecomap_instances::family::Family;
 use ecomap_instances::ids::{ModeIx, UnitIx};
@@ -31,6 +32,8 @@ pub struct Isolated {
     pub latency: Quantiles,
     /// Time on the device without any waiting or spread.
     pub base: Millis,
+    /// Part of it for hand-overs between units.
+    pub transfer: Millis,
     /// Busy time per request of each unit used, ascending.
     pub service: Vec<(UnitIx, Millis)>,
     /// Utilisation of each unit used: rate × busy time.
@@ -80,6 +83,44 @@ pub struct TaskPrediction {
     pub latency: Quantiles,
     /// The same alone.
     pub isolated: Quantiles,
+    /// Where the median goes.
+    pub parts: Parts,
+}
+
+/// A median latency on the device, taken apart; the parts add up to it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Parts {
+    /// Busy time with nothing else running.
+    pub service: Millis,
+    /// Hand-overs between units.
+    pub transfer: Millis,
+    /// Stretch by shared memory and lowered clocks.
+    pub contention: Millis,
+    /// Waiting behind other requests, own ones included.
+    pub queueing: Millis,
+}
+
+/// What made a joint prediction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Source {
+    /// Roofline, queueing formulas and linear interference.
+    Analytic,
+    /// The transformer.
+    Transformer,
+    /// The forests, where ONNX Runtime is missing.
+    Forest,
+}
+
+impl Source {
+    /// Name in answers.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Analytic => "roofline",
+            Self::Transformer => "transformer",
+            Self::Forest => "forest",
+        }
+    }
 }
 
 /// A dimensionless factor at three quantiles.
@@ -102,6 +143,10 @@ pub struct DevicePrediction {
     pub power: Watts,
     /// Utilisation of each unit of the profile.
     pub load: Vec<f64>,
+    /// What made it.
+    pub source: Source,
+    /// Whether a unit is busier than any that the predictor was fitted on.
+    pub extrapolated: bool,
 }
 
 /// Predicts what placements cost.
@@ -119,5 +164,8 @@ pub trait Predictor: Send + Sync {
     fn isolated(&self, batch: &[Candidate<'_>]) -> Vec<Option<Isolated>>;
 
     /// Each device with all its tenants, in order.
-    fn joint(&self, plans: &[DevicePlan]) -> Vec<DevicePrediction>;
+    ///
+    /// # Errors
+    /// [`EstimatorError`] when the model cannot run, or answers what is not a prediction.
+    fn joint(&self, plans: &[DevicePlan]) -> Result<Vec<DevicePrediction>, EstimatorError>;
 }

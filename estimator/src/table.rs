@@ -274,16 +274,19 @@ impl CostTable {
         (at == self.blocks()).then_some(cost)
     }
 
-    /// Launch cost of one segment on `unit`.
+    /// Time and energy of launching one segment on `unit`.
     #[must_use]
-    pub fn launch(&self, unit: usize) -> Option<Millis> {
-        self.units.get(unit)?.as_ref().ok().map(|u| u.launch)
+    pub fn launch(&self, unit: usize) -> Option<(Millis, Joules)> {
+        self.units.get(unit)?.as_ref().ok().map(|u| (u.launch, u.launching))
     }
 
-    /// Extra draw of `unit` at full utilisation in this mode.
+    /// Time and energy of handing the tensor before block `at` from unit `from` to another unit.
     #[must_use]
-    pub fn dynamic(&self, unit: usize) -> Option<Watts> {
-        self.units.get(unit)?.as_ref().ok().map(|u| u.dynamic)
+    pub fn handover(&self, at: usize, from: usize) -> Option<(Millis, Joules)> {
+        let u = self.units.get(from)?.as_ref().ok()?;
+        let time = self.transfer(at, from)?;
+        let tensor = u.precision.resize(*self.edges.get(at)?);
+        Some((time, u.sending.0 * time.get() + u.sending.1 * tensor.get()))
     }
 
     /// fp32 weights of the whole tier in `precision`.

@@ -214,7 +214,7 @@ impl Predictor for Short {
         all.pop();
         all
     }
-    fn joint(&self, plans: &[DevicePlan]) -> Vec<DevicePrediction> {
+    fn joint(&self, plans: &[DevicePlan]) -> Result<Vec<DevicePrediction>, EstimatorError> {
         self.0.joint(plans)
     }
 }

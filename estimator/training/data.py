@@ -27,7 +27,7 @@ class Table:
             notes = file.schema_arrow.metadata
             if notes.get(b"format") != FORMAT or notes.get(b"features") != FEATURES:
                 raise SystemExit(f"{path}: not a {FORMAT.decode()} file with features of version {FEATURES.decode()}")
-            grid = len(notes[b"quantiles"].split(b","))
+            self.grid = np.array([float(q) for q in notes[b"quantiles"].split(b",")])
             parts.append(file.read())
         table = pa.concat_tables(parts)
 
@@ -46,7 +46,7 @@ class Table:
         self.tenants, self.tenant_at = flat("tenants", TENANT)
         self.device, _ = flat("device", DEVICE)
         self.base, _ = flat("base_ms")
-        self.latency, _ = flat("latency_ms", grid)
+        self.latency, _ = flat("latency_ms", len(self.grid))
         self.completed, _ = flat("completed")
         self.power = table["power_w"].to_numpy().astype(np.float32)
         self.index = table["index"].to_numpy()

@@ -147,6 +147,7 @@ def main():
                 "state": state,
                 "variant": args.variant,
                 "seed": args.seed,
+                "rows": train.rows,
             },
             checkpoint,
         )

@@ -107,7 +107,8 @@ fn every_file_yields_exactly_its_code() {
 
 #[test]
 fn every_code_has_a_file_or_a_reason() {
-    for code in Code::ALL {
+    // Codes of ONNX models are tested in `ecomap-graph`, whose reader gives them.
+    for code in Code::ALL.iter().filter(|c| !c.as_str().starts_with("E15")) {
         let has_file = TABLE.iter().any(|(file, _)| file.starts_with(code.as_str()));
         assert!(has_file != NOT_FROM_A_FILE.contains(code), "{code}: {}", code.title());
     }

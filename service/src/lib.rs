@@ -4,8 +4,9 @@
 //!
 //! 1. [`input`] finds and reads a document: a file, standard input, or an embedded scenario.
 //! 2. [`pipeline`] joins the other crates: parse → validate → price → solve → check → result.
-//! 3. [`cli`] is the command line; `main.rs` only calls it.
-//! 4. [`http`] is the server: bounded bodies, a bounded pool of solver threads, RFC 9457 errors.
+//! 3. [`joint`] asks the learned predictor about the plan of a result.
+//! 4. [`cli`] is the command line; `main.rs` only calls it.
+//! 5. [`http`] is the server: bounded bodies, a bounded pool of solver threads, RFC 9457 errors.
 //!
 //! The mathematics is in `ecomap-solver`, prediction in `ecomap-estimator`.
 
@@ -13,6 +14,7 @@ pub mod cli;
 pub mod error;
 pub mod http;
 pub mod input;
+pub mod joint;
 pub mod pipeline;
 
 pub use error::ServiceError;

@@ -219,7 +219,8 @@ impl Sampler {
     ) -> Option<Draw> {
         let profile = &self.profiles[workload.profile];
         let mode = profile.modes.get(workload.mode.at())?;
-        let mut soc = Soc::new(&self.rules, profile, workload.mode)?;
+        let mut soc =
+            Soc::new(&self.rules, self.roofline.parameters().generation(profile), profile, workload.mode)?;
         let mut streams = Vec::new();
         let mut models = Vec::new();
         for &(family, tier) in &workload.models {
@@ -321,9 +322,10 @@ fn shake(soc: &mut Soc, streams: &mut [Stream], rng: &mut ChaCha12Rng) {
         }
         unit.stall_power = rng.random_range(0.3..0.9);
         let c = &mut unit.curve;
-        c.minor *= factor(rng, 0.3);
-        c.steep *= factor(rng, 0.3);
-        c.flat *= factor(rng, 0.3);
+        // Boards differ in shape too: some lines are steep from the start, some flat for ever.
+        c.minor = c.minor.max(0.02) * factor(rng, 0.6);
+        c.steep = c.steep.max(0.05) * factor(rng, 0.6);
+        c.flat = c.flat.max(0.05) * factor(rng, 0.6);
         let width = (c.shoulder - c.knee) * factor(rng, 0.2);
         c.knee *= factor(rng, 0.2);
         c.shoulder = c.knee + width;

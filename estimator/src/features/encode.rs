@@ -73,9 +73,14 @@ fn count(n: usize) -> f64 {
 /// Encodes a plan.
 #[must_use]
 pub fn encode(soc: &Soc, streams: &[Stream]) -> Encoded {
-    let analysis = analyse(soc, streams);
+    encode_analysed(soc, streams, &analyse(soc, streams))
+}
+
+/// Encodes a plan whose [`analyse`] is at hand.
+#[must_use]
+pub fn encode_analysed(soc: &Soc, streams: &[Stream], analysis: &Analysis) -> Encoded {
     let mut out = Encoded {
-        device: device(soc, streams, &analysis),
+        device: device(soc, streams, analysis),
         base_ms: analysis.tenants.iter().map(|t| t.base).collect(),
         idle_w: soc.idle_w,
         bottleneck: analysis.load.iter().copied().fold(0.0, f64::max),

@@ -16,8 +16,10 @@ pub use report::{LeftOut, PricingReport};
 
 use crate::error::EstimatorError;
 use crate::predictor::Predictor;
-use ecomap_instances::ids::TenantIx;
+use ecomap_instances::ids::{SiteIx, TenantIx};
 use ecomap_instances::instance::{InstanceParts, InstanceSite, InstanceTenant, InstanceTier, Sense};
+use ecomap_instances::scenario::Tenant;
+use ecomap_instances::units::Millis;
 use ecomap_instances::{Instance, Scenario};
 use menus::{Key, Menus};
 use options::Desk;
@@ -86,6 +88,15 @@ pub fn price(
         fleet_accuracy_floor: scenario.fleet_accuracy_floor,
     })?;
     Ok((instance, report))
+}
+
+/// What the network adds to a request of `tenant` for tier `tier`, there and back, when it is
+/// served at `site`; `None` when no link leads there or the tier does not exist.
+#[must_use]
+pub fn network(scenario: &Scenario, tenant: &Tenant, tier: usize, site: SiteIx) -> Option<Millis> {
+    let model = tenant.family.tiers.get(tier)?;
+    let route = Routes::new(scenario).between(tenant.origin, site)?;
+    Some(route.latency(model.request, model.response))
 }
 
 /// Menus for every (tier, class, mode) that some tenant may use.

@@ -8,7 +8,7 @@
 //!    perturbed; [`contention`] is the slowdown that shared memory causes.
 //! 2. [`stream`] is one tenant: its chain of stages, each a list of blocks on a unit, and its
 //!    arrivals.
-//! 3. [`engine`] runs them; [`outcome`] is what it measured.
+//! 3. [`simulate`] runs them; [`outcome`] is what it measured.
 //!
 //! The same [`Soc`], [`Stream`]s and [`Run`] give the same [`Outcome`], bit by bit.
 

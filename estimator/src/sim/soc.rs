@@ -49,15 +49,16 @@ pub struct Soc {
 pub const MIN_THROTTLE: f64 = 0.2;
 
 impl Soc {
-    /// The board of `profile` in `mode`; `None` for a mode that it lacks.
+    /// The board of `profile`, of hardware generation `generation`, in `mode`; `None` for a mode
+    /// that it lacks.
     #[must_use]
-    pub fn new(rules: &Coexecution, profile: &Profile, mode: ModeIx) -> Option<Self> {
+    pub fn new(rules: &Coexecution, generation: &str, profile: &Profile, mode: ModeIx) -> Option<Self> {
         let setting = profile.modes.get(mode.at())?;
         let units = profile
             .units
             .iter()
             .map(|u| {
-                let rule = rules.unit(u.kind);
+                let rule = rules.unit(generation, u.kind);
                 SocUnit {
                     kind: u.kind,
                     discipline: match u.kind {

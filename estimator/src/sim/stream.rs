@@ -2,6 +2,7 @@
 
 use crate::table::CostTable;
 use ecomap_instances::scenario::Segment;
+use ecomap_instances::units::{Bytes, Joules, Millis};
 use rand::Rng;
 use std::sync::Arc;
 
@@ -185,7 +186,7 @@ pub const DEFAULT_QUEUE_LIMIT: usize = 64;
 impl Stream {
     /// A placement of a priced tier; `None` where it cannot run.
     ///
-    /// A launch is a block of its own with no traffic, at the power of the segment's first block.
+    /// A launch is a block of its own without traffic.
     #[must_use]
     pub fn new(
         table: &CostTable,
@@ -199,30 +200,24 @@ impl Stream {
             .iter()
             .enumerate()
             .map(|(n, s)| {
-                let launch = table.launch(s.unit)?.get();
+                let (launch, launching) = table.launch(s.unit)?;
                 let mut blocks = Vec::with_capacity(s.to - s.from + 1);
+                if launch > Millis::ZERO {
+                    blocks.push(work(launch, Millis::ZERO, Bytes::ZERO, launching));
+                }
                 for b in s.from..s.to {
                     let cost = table.segment(b, b + 1, s.unit)?;
-                    let time_ms = (cost.service.get() - launch).max(0.0);
-                    // J per ms are kW.
-                    let watts = 1000.0 * cost.energy.get() / cost.service.get().max(1e-12);
-                    if blocks.is_empty() && launch > 0.0 {
-                        blocks.push(Work { time_ms: launch, memory_share: 0.0, traffic: 0.0, watts });
-                    }
-                    blocks.push(Work {
-                        time_ms,
-                        memory_share: (cost.memory_bound.get() / time_ms.max(1e-12)).clamp(0.0, 1.0),
-                        traffic: cost.traffic.get(),
-                        watts,
-                    });
+                    let energy = (cost.energy - launching).max(Joules::ZERO);
+                    blocks.push(work(cost.service - launch, cost.memory_bound, cost.traffic, energy));
                 }
-                let transfer_ms = if n == last { 0.0 } else { table.transfer(s.to, s.unit)?.get() };
+                let (transfer, sending) =
+                    if n == last { (Millis::ZERO, Joules::ZERO) } else { table.handover(s.to, s.unit)? };
                 Some(Stage {
                     unit: s.unit,
                     blocks,
                     jitter: jitter(s.unit),
-                    transfer_ms,
-                    transfer_w: table.dynamic(s.unit)?.get(),
+                    transfer_ms: transfer.get(),
+                    transfer_w: watts(sending, transfer),
                 })
             })
             .collect::<Option<Vec<_>>>()?;
@@ -234,6 +229,21 @@ impl Stream {
     pub fn base_ms(&self) -> f64 {
         self.stages.iter().map(|s| s.time_ms() + s.transfer_ms).sum()
     }
+}
+
+fn work(time: Millis, memory_bound: Millis, traffic: Bytes, energy: Joules) -> Work {
+    let time = time.max(Millis::ZERO);
+    Work {
+        time_ms: time.get(),
+        memory_share: (memory_bound.get() / time.get().max(1e-12)).clamp(0.0, 1.0),
+        traffic: traffic.get(),
+        watts: watts(energy, time),
+    }
+}
+
+/// Mean power of an energy over a time; 0 for none. Joules per millisecond are kilowatts.
+fn watts(energy: Joules, time: Millis) -> f64 {
+    if time > Millis::ZERO { 1000.0 * energy.get() / time.get() } else { 0.0 }
 }
 
 impl Stage {

@@ -33,7 +33,7 @@ struct AddArgs {
     #[arg(value_name = "FAMILY.toml")]
     description: PathBuf,
     /// File to write; standard output when absent
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long = "out", visible_alias = "output", value_name = "FILE")]
     out: Option<PathBuf>,
 }
 

@@ -1,11 +1,15 @@
-//! `ecomap estimate`.
+//! `ecomap estimate`: what placements cost, or what a plan's tenants do to each other.
 
 use super::table::{Table, number};
-use super::{Exit, out};
+use super::{Exit, out, solve};
 use crate::ServiceError;
 use crate::input;
+use crate::joint::{self, BoardView};
 use crate::pipeline::{self, Sizes};
+use ecomap_estimator::Predictor;
 use ecomap_estimator::explain::{Explanation, Offer, Row, explain};
+use ecomap_estimator::learned::{Learned, Options};
+use ecomap_instances::Scenario;
 use ecomap_instances::format::{Format, Input};
 use ecomap_solver::clock::SystemClock;
 use std::fmt::Write as _;
@@ -21,9 +25,35 @@ pub(super) struct Args {
     /// Placements to show for each tier, board type and power mode
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=1000))]
     best: u16,
+    /// Predict the plan of this result jointly, board by board, instead of placements one by one
+    #[arg(long, value_name = "RESULT.json", conflicts_with = "best")]
+    plan: Option<String>,
+    /// Joint predictor: `auto` is the transformer, or the forest where ONNX Runtime is missing
+    #[arg(long, value_enum, default_value_t, requires = "plan")]
+    predictor: Choice,
     /// Print as JSON
     #[arg(long)]
     json: bool,
+}
+
+/// Joint predictor.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, clap::ValueEnum)]
+enum Choice {
+    /// Transformer, else forest
+    #[default]
+    Auto,
+    /// Transformer, or an error
+    Transformer,
+    /// Closed formulas
+    Roofline,
+}
+
+fn joint_predictor(choice: Choice) -> Result<Box<dyn Predictor>, ServiceError> {
+    Ok(match choice {
+        Choice::Roofline => Box::new(pipeline::predictor()?),
+        Choice::Auto => Box::new(Learned::load(&Options::default())?),
+        Choice::Transformer => Box::new(Learned::load(&Options { fallback: false, ..Options::default() })?),
+    })
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
@@ -41,6 +71,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     if let Some(tenant) = args.tenant.as_deref().filter(|t| !known(t)) {
         return Err(ServiceError::Usage(format!("the scenario has no tenant `{tenant}`")).into());
     }
+    if let Some(path) = &args.plan {
+        return plan(args, &scenario, path);
+    }
     let predictor = pipeline::predictor()?;
     let mut explanation =
         explain(&scenario, &predictor, usize::from(args.best)).map_err(ServiceError::from)?;
@@ -53,6 +86,83 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         out::print(&render(&explanation))?;
     }
     Ok(Exit::Ok)
+}
+
+fn plan(args: &Args, scenario: &Scenario, path: &str) -> anyhow::Result<Exit> {
+    let result = solve::read_result(path)?;
+    let predictor = joint_predictor(args.predictor)?;
+    let mut boards = joint::view(scenario, &result, predictor.as_ref())?;
+    if let Some(tenant) = &args.tenant {
+        for board in &mut boards {
+            board.tenants.retain(|t| t.tenant == *tenant);
+        }
+        boards.retain(|b| !b.tenants.is_empty());
+    }
+    if args.json {
+        out::print_json(&boards)?;
+    } else {
+        out::print(&boards_text(&boards, predictor.as_ref()))?;
+    }
+    Ok(Exit::Ok)
+}
+
+fn boards_text(boards: &[BoardView], predictor: &dyn Predictor) -> String {
+    let mut text = format!(
+        "predicted by {} {}\nservice: roofline; transfer: profile; contention: closed form; queueing, tail: {}\n",
+        predictor.name(),
+        predictor.version(),
+        predictor.name()
+    );
+    for b in boards {
+        let note = if b.extrapolated { ", busier than anything it was fitted on" } else { "" };
+        let _ = writeln!(
+            text,
+            "\n{} ({} {}): {} W of {} W{note}",
+            b.device,
+            b.profile,
+            b.mode,
+            number(b.power_w),
+            number(b.budget_w)
+        );
+        let mut table = Table::new(&[
+            "tenant",
+            "tier",
+            "units",
+            ">service",
+            ">transfer",
+            ">contention",
+            ">queueing",
+            ">network",
+            ">p50 ms",
+            ">tail",
+            ">p95 ms",
+            ">p99 ms",
+            ">slowdown",
+            ">SLO ms",
+            "kept",
+        ]);
+        for t in &b.tenants {
+            table.row(vec![
+                t.tenant.clone(),
+                t.tier.clone(),
+                t.units.join(" + "),
+                number(t.service_ms),
+                number(t.transfer_ms),
+                number(t.contention_ms),
+                number(t.queueing_ms),
+                number(t.network_ms),
+                number(t.latency_ms[0]),
+                number(t.tail_ms),
+                number(t.latency_ms[1]),
+                number(t.latency_ms[2]),
+                number(t.slowdown_p95),
+                format!("{} {}", t.quantile, number(t.slo_ms)),
+                if t.kept { "yes" } else { "no" }.to_owned(),
+            ]);
+        }
+        text.push_str(&table.render());
+    }
+    text
 }
 
 fn render(explanation: &Explanation) -> String {

@@ -1,6 +1,7 @@
 //! Exit codes. They are part of the interface.
 
 use crate::ServiceError;
+use ecomap_estimator::EstimatorError;
 use ecomap_instances::plan::Status;
 use ecomap_solver::SolverError;
 use std::process::ExitCode;
@@ -74,6 +75,9 @@ impl Exit {
             | ServiceError::Write { .. }
             | ServiceError::Usage(_)
             | ServiceError::Bind { .. }
+            | ServiceError::Estimator(
+                EstimatorError::Io { .. } | EstimatorError::Model(_) | EstimatorError::Runtime(_),
+            )
             | ServiceError::Solver(
                 SolverError::Unsupported { .. }
                 | SolverError::UnknownSolver { .. }

@@ -54,7 +54,7 @@ pub(super) struct Args {
     #[arg(long, value_enum, default_value = "table")]
     format: OutputFormat,
     /// File to write; standard output when absent
-    #[arg(short, long, value_name = "FILE")]
+    #[arg(short, long = "out", visible_alias = "output", value_name = "FILE")]
     out: Option<PathBuf>,
 }
 

@@ -1,9 +1,10 @@
-//! The command line: `ecomap solve|check|validate|estimate|generate|export|serve|schema|catalog|inspect`.
+//! The command line: `ecomap solve|check|validate|estimate|dataset|generate|export|serve|schema|catalog|inspect`.
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
 mod catalog;
 mod check;
+mod dataset;
 mod estimate;
 mod exit;
 mod export;
@@ -43,6 +44,8 @@ enum Command {
     Validate(validate::Args),
     /// Show what the estimator predicts for a scenario's tenants
     Estimate(estimate::Args),
+    /// Simulate random device plans and write them as a data set
+    Dataset(dataset::Args),
     /// Generate a scenario from a seed
     Generate(generate::Args),
     /// Write a problem as MPS, LP or priced instance
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
         Command::Check(args) => check::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Estimate(args) => estimate::run(&args),
+        Command::Dataset(args) => dataset::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),
