@@ -11,6 +11,9 @@ export PATH := $(PATH):$(HOME)/.cargo/bin
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 CARGO_FLAGS ?= --locked
 
+# ONNX Runtime where `make setup` puts it, for programs built into another folder.
+WITH_ORT = env ORT_DYLIB_PATH=$${ORT_DYLIB_PATH:-$$(ls $(CURDIR)/.tools/onnxruntime/onnxruntime/capi/libonnxruntime.so.* 2>/dev/null | head -n 1)}
+
 ECOMAP_LISTEN ?= 127.0.0.1:8080
 # Where `make train` keeps data sets and checkpoints.
 TRAIN_DIR ?= .tools/training
@@ -29,7 +32,7 @@ setup: ## Install the few Debian packages that the build needs; does nothing whe
 
 run: setup ## Build the release binary and serve the campus scenario on 127.0.0.1:8080 (ECOMAP_LISTEN, ECOMAP_SCENARIO)
 	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
-	exec $(TARGET_DIR)/release/ecomap serve --listen $(ECOMAP_LISTEN) --scenario $(ECOMAP_SCENARIO)
+	exec $(WITH_ORT) $(TARGET_DIR)/release/ecomap serve --listen $(ECOMAP_LISTEN) --scenario $(ECOMAP_SCENARIO)
 
 test: setup ## Run every test: doctests, then all others (nextest where installed, else cargo test)
 	@CARGO_FLAGS="$(CARGO_FLAGS)" bash .ci/test.sh
@@ -66,7 +69,7 @@ train: setup ## Retrain the estimator: data sets, PyTorch, ONNX export, forest, 
 	bash .ci/setup.sh --venv
 	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
 	cargo build $(CARGO_FLAGS) --release -p ecomap-estimator --bin ecomap-evaluate
-	ECOMAP_BIN=$(TARGET_DIR)/release/ecomap EVALUATE_BIN=$(TARGET_DIR)/release/ecomap-evaluate bash estimator/training/run.sh $(TRAIN_DIR)
+	$(WITH_ORT) ECOMAP_BIN=$(TARGET_DIR)/release/ecomap EVALUATE_BIN=$(TARGET_DIR)/release/ecomap-evaluate bash estimator/training/run.sh $(TRAIN_DIR)
 
 schema: setup ## Regenerate the published JSON Schemas from the types
 	ECOMAP_BLESS=1 cargo test $(CARGO_FLAGS) -p ecomap-instances

@@ -4,6 +4,13 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 read -r -a flags <<<"${CARGO_FLAGS:---locked}"
 
+# ONNX Runtime where setup.sh puts it, for test programs built into another folder.
+if [ -z "${ORT_DYLIB_PATH:-}" ]; then
+    for library in "$PWD"/.tools/onnxruntime/onnxruntime/capi/libonnxruntime.so.*; do
+        [ -e "$library" ] && export ORT_DYLIB_PATH=$library
+    done
+fi
+
 echo "== doctests"
 cargo test "${flags[@]}" --workspace --doc --quiet
 

@@ -1,8 +1,8 @@
 //! Finding ONNX Runtime's shared library.
 //!
 //! In this order: the path in the environment variable [`VARIABLE`] (and nothing else, if it is
-//! set); beside the running program; in `.tools/onnxruntime` of the program's or the current
-//! folder's ancestors, where `make setup` puts it.
+//! set); beside the running program; in `.tools/onnxruntime` of the folders above the program,
+//! where `make setup` puts it. Never in the current folder: what lies there may be anybody's.
 
 use std::path::{Path, PathBuf};
 
@@ -18,13 +18,13 @@ pub const REMEDY: &str =
 
 const NAMES: [&str; 3] = ["libonnxruntime.so.1.32.0", "libonnxruntime.so", "libonnxruntime.dylib"];
 const TOOLS: &str = ".tools/onnxruntime/onnxruntime/capi";
-/// Folders above the program or the current folder that are looked into.
+/// Folders above the program that are looked into.
 const ANCESTORS: usize = 6;
 
 /// The library, where there is one.
 #[must_use]
 pub fn find() -> Option<PathBuf> {
-    if let Some(named) = std::env::var_os(VARIABLE) {
+    if let Some(named) = std::env::var_os(VARIABLE).filter(|v| !v.is_empty()) {
         let path = PathBuf::from(named);
         return path.is_file().then_some(path);
     }
