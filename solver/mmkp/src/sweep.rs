@@ -13,7 +13,7 @@ const PARALLEL: usize = 256;
 /// The best options at some prices, and the bound they give.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Certificate {
-    /// L(λ), equation (20): no plan is worth more.
+    /// L(λ), equation (22): no plan is worth more.
     pub bound: f64,
     /// The option of the largest score of every class; the first of equal ones.
     pub best: Vec<u32>,
@@ -84,7 +84,17 @@ impl Problem {
         }
     }
 
-    /// Evaluates (20) over all options in double precision. Negative prices count as 0.
+    /// How far an option's score at `prices` is below the best of its class, whose scores
+    /// `certificate` has: a plan that takes it is worth at most the bound less this.
+    #[must_use]
+    pub fn regret(&self, certificate: &Certificate, prices: &[f64], class: usize, option: usize) -> f64 {
+        let priced: f64 =
+            prices.iter().enumerate().map(|(k, p)| p.max(0.0) * self.weight(class, option, k)).sum();
+        let score = self.value(class, option) - priced;
+        certificate.score.get(class).map_or(0.0, |best| (best - score).max(0.0))
+    }
+
+    /// Evaluates (22) over all options in double precision. Negative prices count as 0.
     #[must_use]
     pub fn certify(&self, prices: &[f64]) -> Certificate {
         let prices: Vec<f64> = prices.iter().map(|p| p.max(0.0)).collect();
