@@ -11,7 +11,7 @@ use crate::ids::{
 };
 use crate::issue::{Code, Collector, Issues};
 use crate::objective::Objective;
-use crate::scenario::{Affinity, Quantile, Segment, Shedding, Slo};
+use crate::scenario::{Affinity, Quantile, Segment, Shedding, Slo, Stability};
 use crate::units::{Bytes, BytesPerSecond, GramsPerKwh, Hertz, Millis, Watts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -275,6 +275,8 @@ pub struct InstanceParts {
     pub affinities: Vec<Affinity>,
     /// Least priority-weighted mean accuracy over the served tenants.
     pub fleet_accuracy_floor: Option<f64>,
+    /// How much of what runs may change (rows 11a and 11b).
+    pub stability: Stability,
 }
 
 /// Size limits of an instance; beyond them reading stops with [`Code::TooMany`].
@@ -435,6 +437,16 @@ mod check {
                 }
             }
         }
+        for (n, tenant) in p.stability.frozen.iter().enumerate() {
+            let at = format!("/stability/frozen/{n}");
+            match p.tenants.get(tenant.at()) {
+                None => bad.push(Code::BadReference, at, "no such tenant"),
+                Some(tenant) if tenant.running.is_none() => {
+                    bad.push(Code::Contradiction, at, format!("{} is frozen but runs nothing", tenant.id));
+                }
+                Some(_) => {}
+            }
+        }
         if let Some(floor) = p.fleet_accuracy_floor {
             bad.range("/fleet_accuracy_floor", floor, 0.0, 100.0);
         }
@@ -442,7 +454,7 @@ mod check {
             Objective::Single(term) => *term == Term::Value,
             Objective::Weighted(list) => list.iter().any(|(t, _)| *t == Term::Value),
             Objective::Lexicographic(list) => list.contains(&Term::Value),
-            Objective::Ecomap(_) => false,
+            Objective::Ecomap(_) | Objective::Cdp => false,
         };
         if p.sense == super::Sense::Maximize && !(uses_value && matches!(p.objective, Objective::Single(_))) {
             bad.push(Code::Contradiction, "/sense", "only the objective `value` can be maximised");

@@ -83,6 +83,8 @@ pub enum Objective {
     Weighted(Vec<(Term, f64)>),
     /// Terms in order of importance; each level is solved to optimality within the levels above.
     Lexicographic(Vec<Term>),
+    /// Carbon-delay product: gCO2e/h × rate-weighted ms (equation 17a).
+    Cdp,
 }
 
 impl Default for Objective {
@@ -100,6 +102,7 @@ impl Objective {
             Self::Single(term) => term.as_str(),
             Self::Weighted(_) => "weighted",
             Self::Lexicographic(_) => "lexicographic",
+            Self::Cdp => "cdp",
         }
     }
 
@@ -111,6 +114,7 @@ impl Objective {
             Self::Single(term) => term.unit(),
             Self::Weighted(_) => "weighted",
             Self::Lexicographic(terms) => terms.first().map_or("1", |t| t.unit()),
+            Self::Cdp => "gCO2e/h·ms",
         }
     }
 
@@ -162,6 +166,7 @@ impl Objective {
                 }
                 Ok(Self::Lexicographic(terms))
             }
+            "cdp" if rest.is_empty() => Ok(Self::Cdp),
             other if rest.is_empty() => Term::parse(other).map(Self::Single).ok_or_else(|| unknown(other)),
             other => Err(unknown(other)),
         }
@@ -205,7 +210,10 @@ mod tests {
             Objective::parse("lexicographic:accuracy,carbon"),
             Ok(Objective::Lexicographic(vec![Term::Accuracy, Term::Carbon]))
         );
-        for bad in ["cdp", "", "weighted", "weighted:carbon=-1", "weighted:carbon=nan", "lexicographic:x"] {
+        assert_eq!(Objective::parse("cdp"), Ok(Objective::Cdp));
+        for bad in
+            ["cdp:carbon=1", "", "weighted", "weighted:carbon=-1", "weighted:carbon=nan", "lexicographic:x"]
+        {
             assert!(Objective::parse(bad).is_err(), "{bad}");
         }
     }

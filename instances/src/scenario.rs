@@ -7,6 +7,7 @@ use crate::profile::Profile;
 use crate::units::{BytesPerSecond, GramsPerKwh, Hertz, Millis, Watts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// A grid zone.
@@ -280,6 +281,25 @@ pub struct ScenarioParts {
     pub pricing: PricingPolicy,
     /// The running plan, for switching prices.
     pub running: Vec<Running>,
+    /// How much of the running plan may change.
+    pub stability: Stability,
+}
+
+/// How much of the running plan a new plan may change (rows 11a and 11b).
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Stability {
+    /// Most tenants that may leave their running choice, those shed included; `None`: any number.
+    pub max_moves: Option<usize>,
+    /// Tenants that keep their running choice.
+    pub frozen: BTreeSet<TenantIx>,
+}
+
+impl Stability {
+    /// Whether it asks for nothing.
+    #[must_use]
+    pub fn is_free(&self) -> bool {
+        self.max_moves.is_none() && self.frozen.is_empty()
+    }
 }
 
 /// A validated scenario: ids are unique, every reference resolves, every number is in range.
@@ -305,6 +325,18 @@ impl Scenario {
             if let Some(cap) = site.budget.cap(carbon) {
                 site.budget = Budget::Fixed(cap * factor);
             }
+        }
+        Self(parts)
+    }
+
+    /// The same scenario with latency objectives that may be broken at no price, and without
+    /// accuracy floors: pricing it keeps the options that these would have left out.
+    #[must_use]
+    pub fn without_limits(&self) -> Self {
+        let mut parts = self.0.clone();
+        for tenant in &mut parts.tenants {
+            tenant.slo.soft_price.get_or_insert(0.0);
+            tenant.accuracy_floor = None;
         }
         Self(parts)
     }

@@ -12,9 +12,11 @@
 
 pub mod cli;
 pub mod error;
+pub mod explain;
 pub mod http;
 pub mod input;
 pub mod joint;
 pub mod pipeline;
+pub mod steady;
 
 pub use error::ServiceError;

@@ -4,6 +4,7 @@
 
 use crate::ServiceError;
 use crate::input;
+use crate::steady::Steady;
 use ecomap_estimator::Roofline;
 use ecomap_instances::format::result_v1::{
     CheckedRowDto, CheckerDto, PlanDto, PricingReportDto, ResultDto, ViolationDto,
@@ -16,7 +17,7 @@ use ecomap_instances::{Instance, Objective, Scenario, Term};
 use ecomap_solver::checker::{self, Verdict};
 use ecomap_solver::clock::{Clock, SystemClock};
 use ecomap_solver::report::{Extra, plan_of, to_result};
-use ecomap_solver::{CancelToken, Observer, Solution, SolveOptions, default_gap};
+use ecomap_solver::{CancelToken, Observer, Solution, SolveOptions, default_gap, stability};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -58,7 +59,7 @@ pub struct Loaded {
 }
 
 /// A priced problem.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Priced {
     /// Name of the scenario or instance.
     pub name: String,
@@ -97,6 +98,8 @@ pub struct Request {
     pub clock: Arc<dyn Clock>,
     /// Remarks to pass on to the reader of the result.
     pub notes: Vec<String>,
+    /// Rules on stability beyond those of the input.
+    pub steady: Steady,
 }
 
 impl Default for Request {
@@ -114,6 +117,7 @@ impl Default for Request {
             cancel: CancelToken::default(),
             clock: SystemClock::shared(),
             notes: Vec::new(),
+            steady: Steady::default(),
         }
     }
 }
@@ -214,6 +218,25 @@ pub fn price(loaded: Loaded, sizes: Sizes, clock: &dyn Clock) -> Result<Priced, 
     Ok(Priced { name, instance, pricing, versions, timings })
 }
 
+/// Prices a scenario with the options that its latency objectives and accuracy floors leave out, so
+/// that an explanation can say how far out they are; passes an instance on.
+///
+/// # Errors
+/// As [`price`].
+pub fn price_open(loaded: Loaded, sizes: Sizes, clock: &dyn Clock) -> Result<Priced, ServiceError> {
+    let Input::Scenario(scenario) = &loaded.input else { return price(loaded, sizes, clock) };
+    let limits: Vec<_> = scenario.tenants.iter().map(|t| (t.slo, t.accuracy_floor)).collect();
+    let open = Loaded { input: Input::Scenario(scenario.without_limits()), ..loaded };
+    let mut priced = price(open, sizes, clock)?;
+    let mut parts = priced.instance.to_parts();
+    for (tenant, (slo, floor)) in parts.tenants.iter_mut().zip(limits) {
+        tenant.slo = Some(slo);
+        tenant.accuracy_floor = floor;
+    }
+    priced.instance = Instance::try_new(parts)?;
+    Ok(priced)
+}
+
 /// The predictor used for pricing.
 ///
 /// # Errors
@@ -262,11 +285,13 @@ pub fn solve(
     observer: &mut dyn Observer,
 ) -> Result<Answer, ServiceError> {
     let solver = ecomap_solver::by_name(request.solver.as_deref().unwrap_or(default_solver()))?;
-    meaningful(&priced.instance, request.objective.as_ref())?;
+    let ruled = request.steady.apply(&priced.instance)?;
+    let instance = ruled.as_ref().unwrap_or(&priced.instance);
+    meaningful(instance, request.objective.as_ref())?;
     let mut notes = request.notes.clone();
     let warm_start = match &request.warm_start {
         Some(result) => match &result.plan {
-            Some(plan) => Some(plan.resolve(&priced.instance)?),
+            Some(plan) => Some(plan.resolve(instance)?),
             None => {
                 notes.push("the warm start has no plan and was not used".to_owned());
                 None
@@ -275,21 +300,32 @@ pub fn solve(
         None => None,
     };
     let now = request.clock.now();
+    let left = |now: Duration, share: f64| {
+        request.deadline.map(|d| d.saturating_sub(now).mul_f64(share).max(Duration::from_millis(1)))
+    };
+    // The second solve starts from the first one's plan; it gets what the first leaves over.
+    let share = if request.steady.weigh { 0.6 } else { 1.0 };
     let options = SolveOptions {
         objective: request.objective.clone(),
         // What is left; a solver that gets next to nothing still returns its first plan.
-        time_limit: request.deadline.map(|d| d.saturating_sub(now).max(Duration::from_millis(1))),
+        time_limit: left(now, share),
         work_limit: request.work_limit,
-        gap: request.gap.unwrap_or_else(|| default_gap(&priced.instance)),
+        gap: request.gap.unwrap_or_else(|| default_gap(instance)),
         seed: request.seed,
         threads: request.threads.max(1),
         warm_start,
         cancel: request.cancel.clone(),
         clock: Arc::clone(&request.clock),
     };
-    let solution = solver.solve(&priced.instance, &options, observer)?;
+    let solution = solver.solve(instance, &options, observer)?;
+    let stability = if request.steady.weigh {
+        let options = SolveOptions { time_limit: left(request.clock.now(), 1.0), ..options };
+        stability::weigh(instance, &solution, solver, &options, observer)?
+    } else {
+        None
+    };
     let result = to_result(
-        &priced.instance,
+        instance,
         &solution,
         Extra {
             name: priced.name.clone(),
@@ -301,6 +337,7 @@ pub fn solve(
                 .collect(),
             versions: priced.versions.clone(),
             notes,
+            stability,
         },
     );
     Ok(Answer { solution, result })
@@ -351,7 +388,8 @@ fn claimed_objective(priced: &Priced, result: &ResultDto) -> Option<Objective> {
 }
 
 /// Re-verifies a result against the problem it answers: every row by the independent checker, the
-/// value, the bound, and that it was made for this very problem.
+/// value, the bound, and that it was made for this very problem, under the rules on stability that
+/// it names. `current` is the running plan that it was given, where it was given one.
 ///
 /// # Errors
 /// When the plan names what the problem does not have, or its objective cannot be told.
@@ -359,8 +397,12 @@ pub fn recheck(
     priced: &Priced,
     result: &ResultDto,
     objective: Option<Objective>,
+    current: Option<&ResultDto>,
 ) -> Result<Recheck, ServiceError> {
     let mut findings = Vec::new();
+    let ruled = Steady::of(result, current.cloned()).apply(&priced.instance)?;
+    let ruled = ruled.map(|instance| Priced { instance, ..priced.clone() });
+    let priced = ruled.as_ref().unwrap_or(priced);
     let hash = instance_v1::hash(&priced.instance);
     if hash != result.certificate.instance_hash {
         findings.push(format!(

@@ -62,20 +62,21 @@ pub(crate) fn expand(instance: &Instance, costs: &Costs, kept: &[Vec<OptionIx>])
         .enumerate()
         .map(|(i, options)| {
             let tenant = &instance.tenants[i];
+            let frozen = instance.stability.frozen.contains(&TenantIx::new(i));
             let mut columns = Vec::with_capacity(options.len());
             for &option in options {
                 let choice = &tenant.options[option.at()];
                 let cost = costs.option(instance, tenant, choice);
-                if choice.host.is_none() {
+                if choice.host.is_none() && !frozen {
                     let pick = Pick { option, device: None };
                     columns.push(Column { tenant: TenantIx::new(i), pick, cost });
                 }
                 for device in instance.devices_for(tenant, choice) {
-                    let saved = if instance.is_running(tenant, choice, device) {
-                        costs.switching(tenant)
-                    } else {
-                        0.0
-                    };
+                    let stays = instance.is_running(tenant, choice, device);
+                    if frozen && !stays {
+                        continue; // row (11b)
+                    }
+                    let saved = if stays { costs.switching(tenant) } else { 0.0 };
                     let pick = Pick { option, device: Some(device) };
                     columns.push(Column { tenant: TenantIx::new(i), pick, cost: cost - saved });
                 }

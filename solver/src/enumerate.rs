@@ -64,6 +64,7 @@ struct Search<'a> {
 pub(crate) fn applies(instance: &Instance, columns: &[Vec<Column>]) -> bool {
     instance.devices.is_empty()
         && instance.affinities.is_empty()
+        && instance.stability.is_free()
         && instance.capacities.len() <= ROWS
         && columns.len() <= CLASSES
         && columns.iter().map(Vec::len).sum::<usize>() <= OPTIONS

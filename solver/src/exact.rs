@@ -8,7 +8,8 @@
 //! any plan either uses core columns only, so it is no better than the core's bound, or it uses a
 //! column left out, so it is no better than L + the least slack left out.
 
-use crate::baselines::{Problem, above_floor, best_of_ladder, local};
+use crate::baselines::{Problem, above_floor, best_of_ladder, local, staying};
+use crate::cdp;
 use crate::checker::{self, Verdict};
 use crate::columns::{self, Column};
 use crate::enumerate;
@@ -22,6 +23,7 @@ use crate::reduce;
 use crate::relax::{Bound, Relaxation};
 use crate::solution::{Certificate, Level, Solution, instance_hash};
 use crate::solve::{Incumbent, Observer, SolveOptions, Solver};
+use ecomap_instances::ids::TenantIx;
 use ecomap_instances::instance::{Instance, Sense};
 use ecomap_instances::objective::{Objective, Term};
 use ecomap_instances::plan::{Assignment, Status, Termination, relative_gap};
@@ -170,11 +172,11 @@ pub(crate) struct Run<'a, 'o> {
     deadline: Option<Duration>,
     sign: f64,
     timings: BTreeMap<&'static str, Duration>,
-    notes: Vec<String>,
+    pub(crate) notes: Vec<String>,
 }
 
 impl<'a, 'o> Run<'a, 'o> {
-    fn new(
+    pub(crate) fn new(
         instance: &'a Instance,
         options: &'a SolveOptions,
         strategy: Strategy,
@@ -198,6 +200,9 @@ impl<'a, 'o> Run<'a, 'o> {
     }
 
     fn solve(mut self, solver: &'static str) -> Result<Solution, SolverError> {
+        if self.objective == Objective::Cdp {
+            return cdp::solve(self, solver);
+        }
         let levels = self.levels();
         let costs: Vec<Costs> = levels.iter().map(|(_, costs)| costs.clone()).collect();
         let at = self.options.clock.now();
@@ -271,7 +276,44 @@ impl<'a, 'o> Run<'a, 'o> {
         }
     }
 
-    fn clocked(&mut self, step: &'static str, since: Duration) {
+    /// Options for a solve inside this one: a quarter of the gap, and the time left.
+    pub(crate) fn tightened(&self) -> SolveOptions {
+        SolveOptions { gap: self.options.gap / 4.0, time_limit: self.left(), ..self.options.clone() }
+    }
+
+    /// A solve inside this one, until this one's deadline.
+    pub(crate) fn inner<'i, 'p>(
+        &self,
+        options: &'i SolveOptions,
+        observer: &'p mut dyn Observer,
+    ) -> Run<'i, 'p>
+    where
+        'a: 'i,
+    {
+        let mut run = Run::new(self.instance, options, self.strategy, observer);
+        run.objective = self.objective.clone();
+        run.deadline = self.deadline;
+        run
+    }
+
+    /// Times and remarks of an ended solve.
+    pub(crate) fn spent(self) -> (BTreeMap<&'static str, Duration>, Vec<String>) {
+        (self.timings, self.notes)
+    }
+
+    /// Takes over the times of a solve inside this one, and its remarks once each.
+    pub(crate) fn absorb(&mut self, (timings, notes): (BTreeMap<&'static str, Duration>, Vec<String>)) {
+        for (step, time) in timings {
+            *self.timings.entry(step).or_default() += time;
+        }
+        for note in notes {
+            if !self.notes.contains(&note) {
+                self.notes.push(note);
+            }
+        }
+    }
+
+    pub(crate) fn clocked(&mut self, step: &'static str, since: Duration) {
         let spent = self.options.clock.now().saturating_sub(since);
         *self.timings.entry(step).or_default() += spent;
     }
@@ -305,7 +347,7 @@ impl<'a, 'o> Run<'a, 'o> {
     }
 
     /// Solves one scalar objective subject to earlier levels.
-    fn level(
+    pub(crate) fn level(
         &mut self,
         costs: &Costs,
         columns: &[Vec<Column>],
@@ -314,7 +356,10 @@ impl<'a, 'o> Run<'a, 'o> {
     ) -> Result<Reached, SolverError> {
         let at = self.options.clock.now();
         let count: usize = columns.iter().map(Vec::len).sum();
-        let must = |i: usize| !self.instance.tenants[i].shedding.allowed;
+        let must = |i: usize| {
+            !self.instance.tenants[i].shedding.allowed
+                || self.instance.stability.frozen.contains(&TenantIx::new(i))
+        };
         if columns.iter().enumerate().any(|(i, list)| list.is_empty() && must(i)) {
             return Ok(Reached {
                 plan: None,
@@ -477,7 +522,10 @@ impl<'a, 'o> Run<'a, 'o> {
             checker::check(self.instance, &plan, &self.objective).passes().then_some(plan)
         };
         let floor = self.instance.fleet_accuracy_floor;
-        search(columns.to_vec()).or_else(|| search(above_floor(self.instance, columns, floor?)))
+        let steady = || self.instance.stability.max_moves.is_some();
+        search(columns.to_vec())
+            .or_else(|| search(above_floor(self.instance, columns, floor?)))
+            .or_else(|| steady().then(|| search(staying(self.instance, columns))).flatten())
     }
 
     /// Bound first, then HiGHS on the columns that can matter, then neighbourhoods.
@@ -635,7 +683,7 @@ impl<'a, 'o> Run<'a, 'o> {
         }
     }
 
-    fn wrap(
+    pub(crate) fn wrap(
         mut self,
         solver: &'static str,
         reached: Reached,

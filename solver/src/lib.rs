@@ -15,12 +15,14 @@
 //! This crate knows nothing of ONNX Runtime or HTTP.
 
 pub mod baselines;
+mod cdp;
 pub mod checker;
 pub mod clock;
 mod columns;
 mod enumerate;
 pub mod error;
 pub mod exact;
+pub mod explain;
 pub mod formulation;
 pub mod highs;
 mod lns;
@@ -30,8 +32,10 @@ pub mod reduce;
 pub mod registry;
 mod relax;
 pub mod report;
+mod scalar;
 pub mod solution;
 pub mod solve;
+pub mod stability;
 mod state;
 
 pub use error::SolverError;

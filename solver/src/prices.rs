@@ -36,6 +36,7 @@ pub(crate) struct Priced {
 pub(crate) fn applies(instance: &Instance) -> bool {
     instance.devices.is_empty()
         && instance.affinities.is_empty()
+        && instance.stability.is_free()
         && instance.fleet_accuracy_floor.is_none()
         && (1..=ROWS).contains(&instance.capacities.len())
 }

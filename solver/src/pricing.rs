@@ -1,4 +1,7 @@
 //! Objective coefficients (equations 12–18): what each option, mode and shed tenant costs.
+//!
+//! [`Objective::Cdp`] is a product and has no coefficients; [`Costs::new`] gives it a plane that
+//! heuristics can descend on, and `crate::cdp` the planes that its proof needs.
 
 use ecomap_instances::ids::SiteIx;
 use ecomap_instances::instance::{Choice, Instance, InstanceTenant, Sense};
@@ -37,8 +40,28 @@ impl Costs {
                 let first: Vec<_> = terms.first().map(|t| (*t, 1.0)).into_iter().collect();
                 Self::of_terms(instance, &first, true)
             }
+            Objective::Cdp => {
+                let reach = Reach::of(instance);
+                Self::plane(instance, reach.latency / 2.0, reach.carbon / 2.0)
+            }
             _ => Self::blank(instance, true).priced(instance),
         }
+    }
+
+    /// `carbon`·(13) + `latency`·(15) + the prices (18a) of the carbon-delay product.
+    #[must_use]
+    pub(crate) fn plane(instance: &Instance, carbon: f64, latency: f64) -> Self {
+        let mut costs = Self::blank(instance, true);
+        costs.carbon = carbon;
+        costs.latency_mean = latency;
+        costs.shed_from(instance, Reach::of(instance).dearest(instance));
+        costs
+    }
+
+    /// `weight` times one term, without prices.
+    #[must_use]
+    pub(crate) fn scaled_term(instance: &Instance, term: Term, weight: f64) -> Self {
+        Self::of_terms(instance, &[(term, weight)], false)
     }
 
     /// Coefficients of one term alone, without prices: a later level of a lexicographic objective,
@@ -102,11 +125,16 @@ impl Costs {
             let count = class.devices.len() as f64;
             unit += idle * count;
         }
+        self.shed_from(instance, unit);
+        self
+    }
+
+    /// Shed prices: the tenant's own, else `unit`·(1 + p_i / max_j p_j).
+    fn shed_from(&mut self, instance: &Instance, unit: f64) {
         let top = instance.tenants.iter().map(|t| t.priority).fold(1e-12, f64::max);
         for (price, tenant) in self.shed.iter_mut().zip(&instance.tenants) {
             *price = tenant.shedding.price.unwrap_or(unit * (1.0 + tenant.priority / top));
         }
-        self
     }
 
     /// Cost of drawing `power` at `site`.
@@ -143,6 +171,51 @@ impl Costs {
     #[must_use]
     pub fn switching(&self, tenant: &InstanceTenant) -> f64 {
         if self.with_prices && tenant.running.is_some() { tenant.switch_price } else { 0.0 }
+    }
+}
+
+/// At least the most that any plan can have of a term of power, `costs` being [`Costs::term`].
+#[must_use]
+pub(crate) fn most(instance: &Instance, costs: &Costs) -> f64 {
+    let dearest =
+        |t: &InstanceTenant| t.options.iter().map(|o| costs.option(instance, t, o)).fold(0.0, f64::max);
+    let tenants: f64 = instance.tenants.iter().map(dearest).sum();
+    let boards: f64 = instance
+        .devices
+        .iter()
+        .map(|d| {
+            let class = &instance.classes[d.class.at()];
+            let draws = class.modes.iter().map(|m| m.idle).chain([class.off]);
+            draws.map(|draw| costs.power(instance, class.site, draw)).fold(0.0, f64::max)
+        })
+        .sum();
+    tenants + boards
+}
+
+/// More carbon and more delay than any plan can have (18a).
+#[derive(Debug, Clone, Copy)]
+struct Reach {
+    carbon: f64,
+    latency: f64,
+}
+
+impl Reach {
+    fn of(instance: &Instance) -> Self {
+        let of = |term: Term| most(instance, &Costs::term(instance, term));
+        Self { carbon: of(Term::Carbon), latency: of(Term::Latency) }
+    }
+
+    /// U of (18a).
+    fn dearest(self, instance: &Instance) -> f64 {
+        let prices: f64 = instance
+            .tenants
+            .iter()
+            .map(|t| {
+                let soft = t.options.iter().map(|o| slo_price(t, o)).fold(0.0, f64::max);
+                soft + if t.running.is_some() { t.switch_price } else { 0.0 }
+            })
+            .sum();
+        1.0 + self.carbon * self.latency + prices
     }
 }
 

@@ -132,10 +132,11 @@ fn undominated(
         let choice = &tenant.options[option.at()];
         let key = choice.host.as_ref().map(|h| (h.class.at(), h.mode.at()));
         let costs = levels.iter().map(|c| c.option(instance, tenant, choice)).collect();
-        // A running choice saves its switching price: never drop it for a look-alike.
+        // A running choice saves its switching price, or a move: never drop it for a look-alike.
+        let counts = tenant.switch_price > 0.0 || !instance.stability.is_free();
         let protected = wanted == Some(option)
             || tenant.running.as_ref().is_some_and(|r| {
-                tenant.switch_price > 0.0
+                counts
                     && choice.host.as_ref().is_some_and(|h| {
                         h.tier == r.tier && r.segments.as_ref().is_none_or(|s| *s == h.segments)
                     })

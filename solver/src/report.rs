@@ -5,11 +5,12 @@ mod shed;
 
 use crate::checker::{Evaluation, Verdict, check};
 use crate::solution::{Certificate, Level, Solution};
+use crate::stability::{Weighed, moves};
 use ecomap_instances::Objective;
 use ecomap_instances::format::result_v1::{
     CapacityPlanDto, CertificateDto, CheckedRowDto, CheckerDto, DevicePlanDto, FORMAT, LatencyDto, LevelDto,
-    ObjectiveValueDto, PlanDto, PricingReportDto, ResultDto, RunDto, SitePlanDto, SloPlanDto, TenantPlanDto,
-    TermDto, ViolationDto,
+    ObjectiveValueDto, PlanDto, PricingReportDto, ResultDto, RunDto, SitePlanDto, SloPlanDto,
+    StabilityCostDto, StabilityResultDto, TenantPlanDto, TermDto, ViolationDto,
 };
 use ecomap_instances::format::scenario_v1::SegmentDto;
 use ecomap_instances::ids::DeviceIx;
@@ -32,6 +33,8 @@ pub struct Extra {
     pub versions: BTreeMap<String, String>,
     /// Remarks, after the solver's own.
     pub notes: Vec<String>,
+    /// What stability costs, where that was asked for.
+    pub stability: Option<Weighed>,
 }
 
 /// The wire form of `solution`, an answer to `instance`.
@@ -65,11 +68,41 @@ pub fn to_result(instance: &Instance, solution: &Solution, extra: Extra) -> Resu
         objective: found.as_ref().map(|(_, v)| objective(instance, &solution.objective, &v.evaluation)),
         plan: found.as_ref().map(|(a, v)| plan(instance, a, &v.evaluation)),
         certificate: certificate(&solution.certificate, extra.versions, found.as_ref().map(|(_, v)| &**v)),
+        stability: stability(instance, solution, extra.stability.as_ref()),
         reduction: solution.reduction.clone(),
         pricing: extra.pricing,
         timings_ms,
         notes,
     }
+}
+
+/// The section on stability, where there is a rule or a question.
+fn stability(
+    instance: &Instance,
+    solution: &Solution,
+    weighed: Option<&Weighed>,
+) -> Option<StabilityResultDto> {
+    let rules = &instance.stability;
+    if rules.is_free() && weighed.is_none() {
+        return None;
+    }
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    let frozen = rules.frozen.iter().filter_map(|t| instance.tenants.get(t.at()));
+    let finite = |value: Option<f64>| value.filter(|v| v.is_finite());
+    Some(StabilityResultDto {
+        max_moves: rules.max_moves.map(count),
+        frozen: frozen.map(|t| t.id.to_string()).collect(),
+        running: count(instance.tenants.iter().filter(|t| t.running.is_some()).count()),
+        moves: solution.assignment.as_ref().map(|plan| count(moves(instance, plan))),
+        cost: weighed.map(|w| StabilityCostDto {
+            value: w.value,
+            free_primal_bound: w.free_primal,
+            free_dual_bound: finite(w.free_dual),
+            free_moves: count(w.free_moves),
+            at_least: w.at_least,
+            at_most: finite(w.at_most),
+        }),
+    })
 }
 
 /// The plan of an assignment with the figures of its instance; `verdict` is the checker's on it.

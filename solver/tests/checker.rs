@@ -8,7 +8,7 @@ mod common;
 use common::by_hand::{A, B, C, affinity, parts, pick, plan};
 use common::{close, draw::Draw, hosted, hostless, objectives};
 use ecomap_instances::Objective;
-use ecomap_instances::ids::{DeviceIx, ModeIx, OptionIx};
+use ecomap_instances::ids::{DeviceIx, ModeIx, OptionIx, TenantIx};
 use ecomap_instances::instance::{Instance, InstanceParts, Sense};
 use ecomap_instances::objective::{EcomapWeights, Term};
 use ecomap_instances::plan::{Assignment, Pick};
@@ -56,7 +56,9 @@ fn the_plan_passes_and_every_family_was_checked() {
         ("9 capacity", 1),
         ("10a pinning", 1), // a
         ("10b together", 1),
-        ("10c apart", 2), // two scopes with a member
+        ("10c apart", 2),
+        ("11a moves", 0),
+        ("11b frozen", 0), // two scopes with a member
     ];
     assert_eq!(counts, expected);
 }
@@ -189,7 +191,7 @@ fn switching_is_paid_on_leaving_device_tier_or_placement_but_not_mode() {
 type Change = fn(&mut InstanceParts, &mut Assignment);
 
 /// Each limit moved just below what the plan uses: the row, that breaks it, and that does not.
-const BREAKS: [(&str, Change, Change); 14] = [
+const BREAKS: [(&str, Change, Change); 16] = [
     (
         "1 choice",
         |_, plan| plan.picks[C] = None,
@@ -263,6 +265,27 @@ const BREAKS: [(&str, Change, Change); 14] = [
         "10c apart",
         |parts, _| parts.affinities.push(affinity(AffinityKind::Apart, Scope::Device, &[B, A])),
         |parts, _| parts.affinities.push(affinity(AffinityKind::Apart, Scope::Site, &[B, C])),
+    ),
+    (
+        "11a moves",
+        |parts, _| {
+            parts.tenants[A].running.as_mut().unwrap().tier = 1;
+            parts.stability.max_moves = Some(0);
+        },
+        |parts, _| {
+            parts.tenants[A].running.as_mut().unwrap().tier = 1;
+            parts.stability.max_moves = Some(1);
+        },
+    ),
+    (
+        "11b frozen",
+        |parts, _| {
+            parts.tenants[A].running.as_mut().unwrap().tier = 1;
+            parts.stability.frozen.insert(TenantIx::new(A));
+        },
+        |parts, _| {
+            parts.stability.frozen.insert(TenantIx::new(A));
+        },
     ),
 ];
 

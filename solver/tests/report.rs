@@ -91,6 +91,7 @@ fn what_the_caller_knows_is_merged_in() {
         timings_ms: BTreeMap::from([("parse".to_owned(), 2.0), ("check".to_owned(), 9.0)]),
         versions: BTreeMap::from([("highs".to_owned(), "1.2.3".to_owned())]),
         notes: vec!["from the caller".to_owned()],
+        stability: None,
     };
     let result =
         round_trip(&to_result(&instance, &solution(&instance, Objective::default(), Some(plan)), extra));

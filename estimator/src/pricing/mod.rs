@@ -86,6 +86,7 @@ pub fn price(
         tenants,
         affinities: scenario.affinities.clone(),
         fleet_accuracy_floor: scenario.fleet_accuracy_floor,
+        stability: scenario.stability.clone(),
     })?;
     Ok((instance, report))
 }

@@ -12,7 +12,7 @@ use crate::instance::{
 };
 use crate::issue::{Code, Issue, Issues};
 use crate::objective::{Objective, Term};
-use crate::scenario::{Affinity, AffinityKind, Quantile, Scope, Segment, Shedding, Slo};
+use crate::scenario::{Affinity, AffinityKind, Quantile, Scope, Segment, Shedding, Slo, Stability};
 use crate::units::{Bytes, BytesPerSecond, GramsPerKwh, Hertz, Millis, Watts};
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
@@ -59,6 +59,23 @@ pub struct InstanceDto {
     /// Least priority-weighted mean accuracy over the served tenants.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fleet_accuracy_floor: Option<f64>,
+    /// How much of what runs may change; anything when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<StabilityDto>,
+}
+
+/// How much of what runs may change.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "InstanceStabilityDto")]
+pub struct StabilityDto {
+    /// Most tenants that may leave their running choice, those shed included; any number when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_moves: Option<u32>,
+    /// Tenants that keep their running choice, by position.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<u32>,
 }
 
 fn minimize() -> Sense {
@@ -436,6 +453,10 @@ impl InstanceDto {
                 })
                 .collect(),
             fleet_accuracy_floor: self.fleet_accuracy_floor,
+            stability: self.stability.map_or_else(Stability::default, |s| Stability {
+                max_moves: s.max_moves.map(at),
+                frozen: s.frozen.iter().map(|t| TenantIx::new(at(*t))).collect(),
+            }),
         })
     }
 
@@ -479,6 +500,10 @@ impl InstanceDto {
                 })
                 .collect(),
             fleet_accuracy_floor: instance.fleet_accuracy_floor,
+            stability: (!instance.stability.is_free()).then(|| StabilityDto {
+                max_moves: instance.stability.max_moves.map(position),
+                frozen: instance.stability.frozen.iter().map(|t| position(t.at())).collect(),
+            }),
         }
     }
 }

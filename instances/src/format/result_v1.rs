@@ -34,6 +34,9 @@ pub struct ResultDto {
     pub plan: Option<PlanDto>,
     /// How good it is, and how that is known.
     pub certificate: CertificateDto,
+    /// The rules on stability that held, and what they cost; absent where none was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<StabilityResultDto>,
     /// Options before and after reduction.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reduction: Option<ReductionDto>,
@@ -47,6 +50,43 @@ pub struct ResultDto {
     /// Remarks a person should read (what was shed and why, what was not proven).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub notes: Vec<String>,
+}
+
+/// The rules on stability, and what they cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StabilityResultDto {
+    /// Most tenants that might leave their running choice; absent: any number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_moves: Option<u64>,
+    /// Tenants that had to keep it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<String>,
+    /// Tenants that run something.
+    pub running: u64,
+    /// Of these, tenants that leave it in this plan, those shed included; null without a plan.
+    pub moves: Option<u64>,
+    /// What the rules and switching prices cost; absent where it was not asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<StabilityCostDto>,
+}
+
+/// The objective with the rules on stability and without, in its own unit.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StabilityCostDto {
+    /// Value of this plan without the switching prices that it pays.
+    pub value: f64,
+    /// Value of the best plan found without the rules and without switching prices.
+    pub free_primal_bound: f64,
+    /// No plan without them is better than this.
+    pub free_dual_bound: Option<f64>,
+    /// Tenants that leave their running choice in that best plan.
+    pub free_moves: u64,
+    /// The rules cost at least this.
+    pub at_least: f64,
+    /// And at most this; null when no bound is known.
+    pub at_most: Option<f64>,
 }
 
 /// Value of the objective.

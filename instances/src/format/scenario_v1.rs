@@ -10,7 +10,7 @@ use crate::issue::{Code, Collector, Issues};
 use crate::objective::{EcomapWeights, Objective, Term};
 use crate::scenario::{
     Affinity, AffinityKind, Budget, Device, Link, PricingPolicy, Quantile, Running, Scenario, ScenarioParts,
-    Scope, Segment, Shedding, Site, Slo, SloBasis, Tenant, Zone,
+    Scope, Segment, Shedding, Site, Slo, SloBasis, Stability, Tenant, Zone,
 };
 use crate::units::{BytesPerSecond, GramsPerKwh, Hertz, Millis, Watts};
 use schemars::JsonSchema;
@@ -69,6 +69,22 @@ pub struct ScenarioDto {
     /// The running plan, for switching prices.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub running: Vec<RunningDto>,
+    /// How much of the running plan may change; anything when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stability: Option<StabilityDto>,
+}
+
+/// How much of the running plan may change.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct StabilityDto {
+    /// Most tenants that may leave their running choice, those shed included; any number when
+    /// absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub max_moves: Option<u32>,
+    /// Tenants that keep their running choice; each must be listed under `running`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frozen: Vec<String>,
 }
 
 /// A grid zone.
@@ -240,7 +256,7 @@ pub struct AffinityDto {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ObjectiveDto {
-    /// `ecomap`, `carbon`, `energy`, `latency`, `accuracy`, `value`, `weighted`, `lexicographic`.
+    /// `ecomap`, `carbon`, `energy`, `latency`, `accuracy`, `value`, `cdp`, `weighted`, `lexicographic`.
     pub name: String,
     /// Weights of `weighted` (by term) or `ecomap` (`latency`, `carbon`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -412,6 +428,9 @@ impl ObjectiveDto {
                 if !self.order.is_empty() {
                     return stray("order");
                 }
+                if name == "cdp" {
+                    return Ok(Objective::Cdp);
+                }
                 // Not the command line's short form: `weighted:…` is no name.
                 Term::parse(name).map(Objective::Single).ok_or_else(|| {
                     (Code::UnknownObjective, format!("`{}` is not an objective", name.escape_debug()))
@@ -435,7 +454,7 @@ impl ObjectiveDto {
             Objective::Lexicographic(list) => {
                 dto.order = list.iter().map(|t| t.as_str().to_owned()).collect();
             }
-            Objective::Single(_) => {}
+            Objective::Single(_) | Objective::Cdp => {}
         }
         dto
     }
@@ -557,8 +576,25 @@ impl Reader<'_> {
             fleet_accuracy_floor: dto.fleet_accuracy_floor,
             objective,
             pricing: self.pricing(),
+            stability: self.stability(&tenant_names, &running),
             running,
         }
+    }
+
+    fn stability(&mut self, tenants: &Names<'_>, running: &[Running]) -> Stability {
+        let Some(dto) = &self.dto.stability else { return Stability::default() };
+        let mut frozen = BTreeSet::new();
+        for (n, name) in dto.frozen.iter().enumerate() {
+            let at = format!("/stability/frozen/{n}");
+            let tenant = TenantIx::new(tenants.find(name, Code::UnknownTenant, at.clone(), &mut self.bad));
+            if !running.iter().any(|r| r.tenant == tenant) {
+                let message = format!("`{}` is frozen but not listed under `running`", name.escape_debug());
+                self.bad.push(Code::Contradiction, at, message);
+            }
+            frozen.insert(tenant);
+        }
+        let max_moves = dto.max_moves.map(|most| usize::try_from(most).unwrap_or(usize::MAX));
+        Stability { max_moves, frozen }
     }
 
     fn zones(&mut self) -> Vec<Zone> {

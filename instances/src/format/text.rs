@@ -183,6 +183,7 @@ pub(super) fn instance(
         tenants,
         affinities: Vec::new(),
         fleet_accuracy_floor: None,
+        stability: crate::scenario::Stability::default(),
     })
 }
 

@@ -130,6 +130,7 @@ impl GeneratorSpec {
             tenants: list,
             affinities,
             fleet_accuracy_floor: None,
+            stability: None,
             objective: None,
             pricing: Some(PricingDto {
                 max_segments: self.max_segments,

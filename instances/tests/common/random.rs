@@ -5,7 +5,9 @@ use ecomap_instances::generate::Seed;
 use ecomap_instances::ids::*;
 use ecomap_instances::instance::*;
 use ecomap_instances::objective::EcomapWeights;
-use ecomap_instances::scenario::{Affinity, AffinityKind, Quantile, Scope, Segment, Shedding, Slo};
+use ecomap_instances::scenario::{
+    Affinity, AffinityKind, Quantile, Scope, Segment, Shedding, Slo, Stability,
+};
 use ecomap_instances::units::*;
 use ecomap_instances::{Instance, Objective, Term};
 use rand::Rng;
@@ -147,6 +149,7 @@ pub fn instance(seed: u64) -> Instance {
         tenants,
         affinities,
         fleet_accuracy_floor: floor,
+        stability: Stability::default(),
     })
     .unwrap_or_else(|issues| panic!("seed {seed}: {issues}"))
 }

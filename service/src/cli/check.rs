@@ -23,6 +23,9 @@ pub(super) struct Args {
     /// Objective of the result, where it has weights and is not the input's own
     #[arg(long, value_parser = parse_objective)]
     objective: Option<Objective>,
+    /// The running plan that the result was given (`ecomap solve --current`)
+    #[arg(long, value_name = "RESULT.json")]
+    current: Option<String>,
     /// Print the verdict as JSON
     #[arg(long)]
     json: bool,
@@ -34,11 +37,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let clock = SystemClock::new();
     let result = solve::read_result(&args.result)?;
+    let current = args.current.as_deref().map(solve::read_result).transpose()?;
     let document = input::read(&args.against)?;
     let format = args.input_format.map(Into::into);
     let loaded = pipeline::load(&document.name, &document.bytes, format, Sizes::UNBOUNDED, &clock)?;
     let priced = pipeline::price(loaded, Sizes::UNBOUNDED, &clock)?;
-    let recheck = pipeline::recheck(&priced, &result, args.objective.clone())?;
+    let recheck = pipeline::recheck(&priced, &result, args.objective.clone(), current.as_ref())?;
     let exit = if recheck.pass { Exit::Ok } else { Exit::CheckFailed };
     let checked = Checked::from(recheck);
     if args.json {

@@ -1,4 +1,4 @@
-//! The command line: `ecomap solve|check|validate|estimate|dataset|generate|export|serve|schema|catalog|inspect`.
+//! The command line: `ecomap solve|explain|check|validate|estimate|dataset|generate|export|serve|schema|catalog|inspect`.
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
@@ -7,6 +7,7 @@ mod check;
 mod dataset;
 mod estimate;
 mod exit;
+mod explain;
 mod export;
 mod generate;
 mod inspect;
@@ -38,6 +39,8 @@ struct Cli {
 enum Command {
     /// Solve a scenario, an instance or a benchmark file
     Solve(solve::Args),
+    /// Say who cannot be served and why, the cheapest way to serve everyone, and what more would buy
+    Explain(explain::Args),
     /// Re-verify a result against the problem it answers
     Check(check::Args),
     /// Say everything that is wrong with documents
@@ -114,6 +117,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Solve(args) => solve::run(&args),
+        Command::Explain(args) => explain::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Validate(args) => validate::run(&args),
         Command::Estimate(args) => estimate::run(&args),

@@ -5,6 +5,7 @@ use super::{Exit, InputFormat, out, parse_gap, parse_objective, parse_seconds, r
 use crate::ServiceError;
 use crate::input;
 use crate::pipeline::{self, Request, Sizes};
+use crate::steady::Steady;
 use ecomap_instances::Objective;
 use ecomap_instances::format::result_v1::{self, ResultDto};
 use ecomap_solver::Observer;
@@ -19,7 +20,7 @@ pub(super) struct Args {
     /// Format of the file; guessed when absent
     #[arg(long, value_enum)]
     format: Option<InputFormat>,
-    /// What to minimise: ecomap, carbon, energy, latency, accuracy, value,
+    /// What to minimise: ecomap, carbon, energy, latency, accuracy, value, cdp,
     /// weighted:carbon=1,latency=0.5 or lexicographic:accuracy,carbon; the file's own when absent
     #[arg(long, value_parser = parse_objective)]
     objective: Option<Objective>,
@@ -44,6 +45,18 @@ pub(super) struct Args {
     /// Result to start from
     #[arg(long, value_name = "RESULT.json")]
     warm_start: Option<String>,
+    /// Result whose plan runs now; instead of the file's own running plan
+    #[arg(long, value_name = "RESULT.json")]
+    current: Option<String>,
+    /// Most tenants that may leave what they run now
+    #[arg(long, value_name = "N")]
+    max_moves: Option<u32>,
+    /// Tenant that keeps what it runs now; may be given more than once
+    #[arg(long, value_name = "TENANT")]
+    freeze: Vec<String>,
+    /// Solve again without rules on stability, and say what they cost
+    #[arg(long)]
+    weigh_stability: bool,
     /// Write the result (JSON) to this file as well
     #[arg(long, value_name = "FILE")]
     out: Option<PathBuf>,
@@ -70,6 +83,12 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     }
     let document = input::read(&args.file)?;
     request.warm_start = args.warm_start.as_deref().map(read_result).transpose()?;
+    request.steady = Steady {
+        max_moves: args.max_moves.map(|n| usize::try_from(n).unwrap_or(usize::MAX)),
+        freeze: args.freeze.clone(),
+        current: args.current.as_deref().map(read_result).transpose()?,
+        weigh: args.weigh_stability,
+    };
     let clock = request.clock.clone();
     request.deadline = Some(clock.now() + Duration::from_secs_f64(args.time_limit));
     cancel_on_interrupt(request.cancel.clone());

@@ -110,7 +110,7 @@ fn solve_parameters() -> Value {
         query(
             "objective",
             "What to minimise, instead of what the document says: `ecomap`, `carbon`, `energy`, `latency`, \
-             `accuracy`, `weighted:carbon=1,latency=0.5`, `lexicographic:accuracy,carbon`, or `value`.",
+             `accuracy`, `cdp`, `weighted:carbon=1,latency=0.5`, `lexicographic:accuracy,carbon`, or `value`.",
             &json!({ "type": "string", "examples": ["carbon"] }),
         ),
         query("solver", "Name of a solver (GET /v1/solvers).", &json!({ "type": "string" })),
@@ -130,6 +130,17 @@ fn solve_parameters() -> Value {
             "work_limit",
             "Most branch-and-bound nodes or iterations; unlike a time limit, it makes a run repeatable.",
             &json!({ "type": "integer", "minimum": 1 }),
+        ),
+        query(
+            "max_moves",
+            "Most tenants that may leave what they run now.",
+            &json!({ "type": "integer", "minimum": 0 }),
+        ),
+        query("freeze", "Tenants that keep what they run now, comma-separated.", &json!({ "type": "string" })),
+        query(
+            "weigh_stability",
+            "Whether to solve again without rules on stability and say what they cost.",
+            &json!({ "type": "boolean", "default": false }),
         ),
         { "name": "Prefer", "in": "header", "required": false,
           "description": "`wait=N`: answer within N seconds (RFC 7240).",

@@ -2,6 +2,7 @@
 
 use crate::http::config::Config;
 use crate::http::problem::{Kind, Problem};
+use crate::steady::Steady;
 use ecomap_instances::{Code, Objective};
 use http::HeaderMap;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE};
@@ -28,6 +29,8 @@ pub struct SolveParams {
     pub work_limit: Option<u64>,
     /// Remarks for the result.
     pub notes: Vec<String>,
+    /// Rules on stability beyond those of the document.
+    pub steady: Steady,
 }
 
 impl SolveParams {
@@ -46,6 +49,7 @@ impl SolveParams {
             threads: 1,
             work_limit: None,
             notes: Vec::new(),
+            steady: Steady::default(),
         };
         let mut bad: Vec<Problem> = Vec::new();
         let mut seen: Vec<&str> = Vec::new();
@@ -102,6 +106,18 @@ impl SolveParams {
                 self.threads = u32::try_from(threads).unwrap_or(1);
             }
             "work_limit" => self.work_limit = Some(integer(name, value, 1, u64::MAX)?),
+            "max_moves" => {
+                let most = integer(name, value, 0, 1_000_000)?;
+                self.steady.max_moves = usize::try_from(most).ok();
+            }
+            "freeze" => {
+                self.steady.freeze = value.split(',').filter(|t| !t.is_empty()).map(str::to_owned).collect();
+            }
+            "weigh_stability" => {
+                self.steady.weigh = value
+                    .parse()
+                    .map_err(|_| Problem::query(name, Code::OutOfRange, "neither true nor false"))?;
+            }
             _ => {
                 let shown: String = name.chars().take(64).collect();
                 return Err(Problem::query(&shown, Code::OutOfRange, "there is no such parameter"));

@@ -145,7 +145,7 @@ fn prove(app: &Arc<App>) {
                 .and_then(|loaded| pipeline::price(loaded, Sizes::UNBOUNDED, clock))
                 .and_then(|priced| {
                     let answer = pipeline::solve(&priced, &request, &mut ())?;
-                    pipeline::recheck(&priced, &answer.result, None)
+                    pipeline::recheck(&priced, &answer.result, None, None)
                 });
         match loaded {
             Ok(recheck) if recheck.pass && recheck.checker.is_some() => Ok(()),

@@ -73,6 +73,23 @@ pub(crate) fn above_floor(instance: &Instance, columns: &[Vec<Column>], floor: f
     columns.iter().map(|list| list.iter().filter(accurate).copied().collect()).collect()
 }
 
+/// The columns that move nobody: of a tenant that runs something, what it runs. One whose running
+/// choice is not on offer keeps its columns, and moves.
+pub(crate) fn staying(instance: &Instance, columns: &[Vec<Column>]) -> Vec<Vec<Column>> {
+    let stays = |c: &&Column| {
+        let tenant = &instance.tenants[c.tenant.at()];
+        let choice = c.choice(instance);
+        c.pick.device.is_some_and(|d| instance.is_running(tenant, choice, d))
+    };
+    columns
+        .iter()
+        .map(|list| {
+            let kept: Vec<Column> = list.iter().filter(stays).copied().collect();
+            if kept.is_empty() { list.clone() } else { kept }
+        })
+        .collect()
+}
+
 /// Runs a heuristic: reduce, search, check, wrap up.
 pub(crate) fn finish(
     solver: &dyn Solver,
@@ -97,6 +114,11 @@ pub(crate) fn finish(
         // Row 8b couples everybody; keeping each tenant above the floor keeps the mean above it.
         let strict = above_floor(instance, &chosen, floor);
         assignment = search(&Problem::new(instance, &costs, strict), options);
+        verdict = checker::check(instance, &assignment, &objective);
+    }
+    if instance.stability.max_moves.is_some() && !verdict.passes() {
+        // Row 11a couples everybody too; moving nobody is within any number of moves.
+        assignment = search(&Problem::new(instance, &costs, staying(instance, &chosen)), options);
         verdict = checker::check(instance, &assignment, &objective);
     }
     let timings = BTreeMap::from([

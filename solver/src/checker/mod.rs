@@ -190,6 +190,7 @@ pub fn check(instance: &Instance, assignment: &Assignment, objective: &Objective
     accuracy::check(&plan, &mut tally);
     let capacities = capacity::check(&plan, &mut tally);
     placement::check(&plan, &mut tally);
+    switching::check(&plan, &mut tally);
 
     let sites: Vec<SiteUse> = power
         .sites

@@ -28,6 +28,11 @@ pub(super) fn measure(plan: &Plan<'_>, objective: &Objective, sites: &[SiteUse])
         };
         terms.push(TermValue { name: term.as_str(), unit: term.unit(), value, contribution });
     }
+    if matches!(objective, Objective::Cdp) {
+        let of = |term: Term| terms.iter().find(|t| t.name == term.as_str()).map_or(0.0, |t| t.value);
+        let product = of(Term::Carbon) * of(Term::Latency);
+        terms.push(TermValue { name: "cdp", unit: objective.unit(), value: product, contribution: product });
+    }
     let soft: f64 = plan.served().map(|s| latency::soft_price(s.tenant, s.option)).sum();
     let prices = [("switching", switching::price(plan)), ("slo", soft), ("shed", shed_price(plan, &scale))];
     for (name, value) in prices {
@@ -49,6 +54,7 @@ fn listed(plan: &Plan<'_>, objective: &Objective, term: Term) -> bool {
         Objective::Single(one) => *one == term,
         Objective::Weighted(list) => list.iter().any(|(t, _)| *t == term),
         Objective::Lexicographic(list) => list.contains(&term),
+        Objective::Cdp => matches!(term, Term::Carbon | Term::Latency),
         _ => false,
     };
     asked || plan.instance.devices.is_empty() == (term == Term::Value)
@@ -136,8 +142,29 @@ impl<'a> Scale<'a> {
         self.weight(Term::Energy) * idle.get() + self.weight(Term::Carbon) * self.carbon(class, idle)
     }
 
+    /// U of (18a): the product of the most carbon and the most delay, and every price beside it.
+    fn dearest_product(&self) -> f64 {
+        let instance = self.plan.instance;
+        let (mut carbon, mut delay, mut prices) = (0.0, 0.0, 1.0);
+        for device in &instance.devices {
+            let class = &instance.classes[device.class.at()];
+            let idle = class.modes.iter().map(|m| self.carbon(class, m.idle)).fold(0.0, f64::max);
+            carbon += idle.max(self.carbon(class, class.off));
+        }
+        for tenant in &instance.tenants {
+            let most = |f: &dyn Fn(&Choice) -> f64| tenant.options.iter().map(f).fold(0.0, f64::max);
+            carbon += most(&|o| self.measured(Term::Carbon, tenant, o));
+            delay += most(&|o| self.measured(Term::Latency, tenant, o));
+            prices += most(&|o| latency::soft_price(tenant, o));
+        }
+        carbon * delay + prices + switching::most(self.plan)
+    }
+
     /// U of (18).
     fn dearest(&self) -> f64 {
+        if matches!(self.objective, Objective::Cdp) {
+            return self.dearest_product();
+        }
         let instance = self.plan.instance;
         let options: f64 = instance
             .tenants

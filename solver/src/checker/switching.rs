@@ -1,7 +1,26 @@
-//! Row (11) is a price, not a limit: κ_i is paid unless the tenant keeps its running choice.
+//! Row (11) is a price: κ_i is paid unless the tenant keeps its running choice. (11a) and (11b) are
+//! limits: on the number of tenants that leave theirs, and for those that are frozen.
 
 use super::plan::{Plan, Served};
+use super::tally::{Row, Tally};
 use ecomap_instances::instance::InstanceTenant;
+
+/// Checks rows (11a) and (11b).
+pub(super) fn check(plan: &Plan<'_>, tally: &mut Tally) {
+    let stability = &plan.instance.stability;
+    let mut moves: u32 = 0;
+    for (t, (tenant, pick)) in plan.instance.tenants.iter().zip(&plan.picks).enumerate() {
+        let stays = keeps(tenant, pick.as_ref());
+        moves += u32::from(tenant.running.is_some() && !stays);
+        if stability.frozen.iter().any(|f| f.at() == t) {
+            tally.holds(Row::Frozen, stays, || format!("tenant {} leaves its running choice", tenant.id));
+        }
+    }
+    if let Some(most) = stability.max_moves {
+        let most = u32::try_from(most).map_or(f64::INFINITY, f64::from);
+        tally.at_most(Row::Moves, f64::from(moves), most, || "tenants that move".to_owned());
+    }
+}
 
 /// Σ κ_i over the tenants that leave their running choice; one that is shed leaves it.
 pub(super) fn price(plan: &Plan<'_>) -> f64 {

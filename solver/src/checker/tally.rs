@@ -19,11 +19,13 @@ pub(super) enum Row {
     Pinning,
     Together,
     Apart,
+    Moves,
+    Frozen,
 }
 
 impl Row {
     /// Every family, in the order of the formulation.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 16] = [
         Self::Choice,
         Self::Mode,
         Self::Load,
@@ -38,6 +40,8 @@ impl Row {
         Self::Pinning,
         Self::Together,
         Self::Apart,
+        Self::Moves,
+        Self::Frozen,
     ];
 
     /// Number and name.
@@ -57,6 +61,8 @@ impl Row {
             Self::Pinning => "10a pinning",
             Self::Together => "10b together",
             Self::Apart => "10c apart",
+            Self::Moves => "11a moves",
+            Self::Frozen => "11b frozen",
         }
     }
 }

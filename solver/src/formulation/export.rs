@@ -52,6 +52,10 @@ pub fn export(
     format: ModelFormat,
     path: &Path,
 ) -> Result<Exported, SolverError> {
+    if *objective == Objective::Cdp {
+        let what = "cdp is a product of two linear functions, and the file formats are linear".to_owned();
+        return Err(SolverError::Unsupported { solver: "export", what });
+    }
     let costs = Costs::new(instance, objective);
     let reduced = reduce::reduce(instance, std::slice::from_ref(&costs), None);
     columns::check_count(instance, &reduced.kept, "export")?;

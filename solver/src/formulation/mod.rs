@@ -58,6 +58,8 @@ pub(crate) struct Formulation<'a> {
     by_tenant: Vec<Vec<usize>>,
     by_mode: Vec<Vec<Vec<usize>>>,
     rows: Vec<(String, Constraint)>,
+    /// Price of a watt above a site's cap; `None`: caps are hard.
+    watt: Option<f64>,
 }
 
 /// A variable and its position in the model (good_lp keeps the position to itself).
@@ -91,7 +93,31 @@ impl<'a> Formulation<'a> {
         levels: &[LevelRow],
         shape: Shape,
     ) -> Self {
+        Self::build_with(instance, costs, columns, levels, shape, None)
+    }
+
+    /// Writes the program with caps that may be exceeded at `watt` a watt.
+    #[must_use]
+    pub(crate) fn elastic(
+        instance: &'a Instance,
+        costs: &'a Costs,
+        columns: &'a [Column],
+        shape: Shape,
+        watt: f64,
+    ) -> Self {
+        Self::build_with(instance, costs, columns, &[], shape, Some(watt))
+    }
+
+    fn build_with(
+        instance: &'a Instance,
+        costs: &'a Costs,
+        columns: &'a [Column],
+        levels: &[LevelRow],
+        shape: Shape,
+        watt: Option<f64>,
+    ) -> Self {
         let mut program = Self::variables(instance, costs, columns);
+        program.watt = watt;
         rows::choice::add(&mut program);
         rows::mode::add(&mut program, shape);
         rows::load::add(&mut program);
@@ -166,7 +192,17 @@ impl<'a> Formulation<'a> {
             by_tenant,
             by_mode,
             rows: Vec::new(),
+            watt: None,
         }
+    }
+
+    /// The variable e[s] ≥ 0, watts above the cap of site `s`, at its price; only in elastic
+    /// programs.
+    fn excess(&mut self, s: usize) -> Option<Variable> {
+        let price = self.watt?;
+        let var = self.vars.add(variable().min(0.0), format!("e_s{s}")).var;
+        self.objective.add_mul(price, var);
+        Some(var)
     }
 
     /// Adds a named row.

@@ -9,7 +9,9 @@ use ecomap_instances::instance::{
     InstanceTenant, InstanceTier, Quantiles, RunningChoice, Sense, WeightSet,
 };
 use ecomap_instances::plan::{Assignment, Pick};
-use ecomap_instances::scenario::{Affinity, AffinityKind, Quantile, Scope, Segment, Shedding, Slo};
+use ecomap_instances::scenario::{
+    Affinity, AffinityKind, Quantile, Scope, Segment, Shedding, Slo, Stability,
+};
 use ecomap_instances::units::{Bytes, BytesPerSecond, GramsPerKwh, Hertz, Millis, Watts};
 
 pub const A: usize = 0;
@@ -66,6 +68,7 @@ pub fn parts() -> InstanceParts {
             affinity(AffinityKind::Apart, Scope::Device, &[A, C]),
         ],
         fleet_accuracy_floor: Some(72.0),
+        stability: Stability::default(),
     }
 }
 

@@ -7,7 +7,9 @@ use ecomap_instances::instance::{
     Capacity, Choice, ClassMode, DeviceClass, Host, Instance, InstanceDevice, InstanceParts, InstanceSite,
     InstanceTenant, InstanceTier, Quantiles, RunningChoice, Sense, WeightSet,
 };
-use ecomap_instances::scenario::{Affinity, AffinityKind, Quantile, Scope, Segment, Shedding, Slo};
+use ecomap_instances::scenario::{
+    Affinity, AffinityKind, Quantile, Scope, Segment, Shedding, Slo, Stability,
+};
 use ecomap_instances::units::{Bytes, BytesPerSecond, GramsPerKwh, Hertz, Millis, Watts};
 
 const MB: f64 = 1e6;
@@ -50,6 +52,7 @@ pub fn parts(seed: u64) -> InstanceParts {
         tenants: Vec::new(),
         affinities,
         fleet_accuracy_floor,
+        stability: Stability::default(),
     };
     parts.tenants = (0..tenant_count).map(|t| tenant(&mut draw, t, &parts, mixed)).collect();
     parts

@@ -6,7 +6,7 @@ use ecomap_instances::Objective;
 use ecomap_instances::ids::CapacityIx;
 use ecomap_instances::instance::{Capacity, Choice, Instance, InstanceParts, InstanceTenant, Sense};
 use ecomap_instances::objective::Term;
-use ecomap_instances::scenario::Shedding;
+use ecomap_instances::scenario::{Shedding, Stability};
 use ecomap_instances::units::Hertz;
 
 /// The instance of `seed`: even seeds maximise, odd ones minimise.
@@ -100,5 +100,6 @@ fn parts(
         tenants,
         affinities: Vec::new(),
         fleet_accuracy_floor: None,
+        stability: Stability::default(),
     }
 }

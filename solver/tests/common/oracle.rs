@@ -156,3 +156,15 @@ fn select(
     }
     Best { levels, assignment: left[0].0.clone() }
 }
+
+/// The least of `measure` over the plans that keep every row; `None` without any.
+pub fn least(instance: &Instance, measure: &dyn Fn(&Assignment) -> f64) -> Option<f64> {
+    let mut least: Option<f64> = None;
+    each_plan(instance, true, &mut |plan| {
+        if check(instance, plan, &Objective::default()).passes() {
+            let value = measure(plan);
+            least = Some(least.map_or(value, |l| l.min(value)));
+        }
+    });
+    least
+}

@@ -85,7 +85,7 @@ fn look(app: &App, bytes: &[u8]) -> Result<Checked, Problem> {
     let priced = pipeline::load("request", input, Some(format), sizes, &*app.clock)
         .and_then(|loaded| pipeline::price(loaded, sizes, &*app.clock))
         .map_err(|error| Problem::of(&error, "/input"))?;
-    let recheck =
-        pipeline::recheck(&priced, &result, objective).map_err(|error| Problem::of(&error, "/result"))?;
+    let recheck = pipeline::recheck(&priced, &result, objective, None)
+        .map_err(|error| Problem::of(&error, "/result"))?;
     Ok(recheck.into())
 }

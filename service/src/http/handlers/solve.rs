@@ -80,6 +80,7 @@ fn work(
             cancel,
             clock: Arc::clone(&app.clock),
             notes: params.notes,
+            steady: params.steady,
         };
         pipeline::solve(&priced, &request, &mut ())
     };

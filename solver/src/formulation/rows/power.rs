@@ -30,6 +30,9 @@ pub(in crate::formulation) fn add(f: &mut Formulation<'_>) {
                     .sum(&f.by_mode[d.at()][m], |x| x.host(f.instance).map_or(0.0, |(h, _)| h.dynamic.get()));
             }
         }
+        if let Some(excess) = f.excess(s) {
+            used.add_mul(-1.0, excess);
+        }
         f.row(format!("c6b_site_power_s{s}"), constraint!(used <= cap.get() - off));
     }
 }
