@@ -74,6 +74,7 @@ codes! {
     Truncated = "E1302", "file ends too early", "Check that the file is complete.";
     Inconsistent = "E1303", "inconsistent file", "Check the counts that the file announces.";
     PlanMismatch = "E1401", "plan does not fit the instance", "Check the plan against the instance it was made for.";
+    NotARelaxation = "E1402", "co-runners predicted to help", "Price the instance with isolated latencies by the predictor that judges plans jointly; its slowdown must be at least 1.";
     ModelUnreadable = "E1501", "not an ONNX model", "Check that the file is complete and was written by an ONNX exporter.";
     ModelTooLarge = "E1502", "model too large", "Use a smaller model, or keep weights as external data.";
     ModelVersion = "E1503", "unsupported ONNX version", "Convert the model to an operator set from 7 to 26.";

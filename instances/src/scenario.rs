@@ -314,6 +314,14 @@ impl Scenario {
         Self(parts)
     }
 
+    /// The same scenario with latencies priced on another basis.
+    #[must_use]
+    pub fn with_slo_basis(&self, basis: SloBasis) -> Self {
+        let mut parts = self.0.clone();
+        parts.pricing.slo_basis = basis;
+        Self(parts)
+    }
+
     /// The same scenario with every site's power cap multiplied by `factor` (at least 0). Sites
     /// without a cap stay without.
     #[must_use]

@@ -5,12 +5,14 @@
 //! 1. [`input`] finds and reads a document: a file, standard input, or an embedded scenario.
 //! 2. [`pipeline`] joins the other crates: parse → validate → price → solve → check → result.
 //! 3. [`joint`] asks the learned predictor about the plan of a result.
-//! 4. [`cli`] is the command line; `main.rs` only calls it.
-//! 5. [`http`] is the server: bounded bodies, a bounded pool of solver threads, RFC 9457 errors.
+//! 4. [`contention`] lends the joint predictor to the solver.
+//! 5. [`cli`] is the command line; `main.rs` only calls it.
+//! 6. [`http`] is the server: bounded bodies, a bounded pool of solver threads, RFC 9457 errors.
 //!
 //! The mathematics is in `ecomap-solver`, prediction in `ecomap-estimator`.
 
 pub mod cli;
+pub mod contention;
 pub mod error;
 pub mod explain;
 pub mod http;

@@ -3,6 +3,7 @@
 //! Both the command line and the HTTP handlers call this; it does no I/O, and keeps one core busy.
 
 use crate::ServiceError;
+use crate::contention::{self, Contention};
 use crate::input;
 use crate::steady::Steady;
 use ecomap_estimator::Roofline;
@@ -13,6 +14,7 @@ use ecomap_instances::format::{Format, Input, instance_v1, read_any, read_docume
 use ecomap_instances::instance::Sense;
 use ecomap_instances::issue::{Code, Issue, Issues};
 use ecomap_instances::plan::{Assignment, Status, relative_gap};
+use ecomap_instances::scenario::SloBasis;
 use ecomap_instances::{Instance, Objective, Scenario, Term};
 use ecomap_solver::checker::{self, Verdict};
 use ecomap_solver::clock::{Clock, SystemClock};
@@ -65,6 +67,10 @@ pub struct Priced {
     pub name: String,
     /// Pure numbers.
     pub instance: Instance,
+    /// What they were priced from; `None` when the input was priced already.
+    pub scenario: Option<Scenario>,
+    /// Which joint predictor judges plans.
+    pub contention: Contention,
     /// How they came about; `None` when the input was priced already.
     pub pricing: Option<PricingReportDto>,
     /// Versions of what took part so far.
@@ -196,18 +202,35 @@ fn count_objects(bytes: &[u8], most: u64) -> Result<(), Issues> {
 /// # Errors
 /// [`Code::TooMany`] beyond `sizes`, or what the estimator finds.
 pub fn price(loaded: Loaded, sizes: Sizes, clock: &dyn Clock) -> Result<Priced, ServiceError> {
+    price_for(loaded, Contention::Off, sizes, clock)
+}
+
+/// As [`price`], with latencies on the basis that a solve with `contention` needs.
+///
+/// # Errors
+/// Those of [`price`]; [`ServiceError::Usage`] for contention without a scenario.
+pub fn price_for(
+    loaded: Loaded,
+    contention: Contention,
+    sizes: Sizes,
+    clock: &dyn Clock,
+) -> Result<Priced, ServiceError> {
     let mut timings = loaded.timings;
     let mut versions = BTreeMap::new();
-    let (name, instance, pricing) = match loaded.input {
-        Input::Instance(instance) => (instance.name.clone(), instance, None),
+    let (name, instance, pricing, scenario) = match loaded.input {
+        Input::Instance(_) if contention.on() => return Err(contention::needs_scenario()),
+        Input::Instance(instance) => (instance.name.clone(), instance, None, None),
         Input::Scenario(scenario) => {
             count_candidates(&scenario, sizes.options)?;
+            // Without co-runners: the master of the contention loop is a relaxation.
+            let scenario =
+                if contention.on() { scenario.with_slo_basis(SloBasis::Isolated) } else { scenario };
             let begun = clock.now();
             let predictor = predictor()?;
             let (instance, report) = ecomap_estimator::price(&scenario, &predictor)?;
             versions.insert("estimator".to_owned(), version_of(&predictor));
             timings.insert("price", clock.now().saturating_sub(begun));
-            (scenario.name.clone(), instance, Some((&report).into()))
+            (scenario.name.clone(), instance, Some((&report).into()), Some(scenario))
         }
     };
     let options = instance.option_count() as u64;
@@ -215,7 +238,7 @@ pub fn price(loaded: Loaded, sizes: Sizes, clock: &dyn Clock) -> Result<Priced, 
         let message = format!("{options} options after pricing, at most {}", sizes.options);
         return Err(Issues::one(Issue::new(Code::TooMany, "/tenants", message)).into());
     }
-    Ok(Priced { name, instance, pricing, versions, timings })
+    Ok(Priced { name, instance, scenario, contention, pricing, versions, timings })
 }
 
 /// Prices a scenario with the options that its latency objectives and accuracy floors leave out, so
@@ -317,7 +340,18 @@ pub fn solve(
         cancel: request.cancel.clone(),
         clock: Arc::clone(&request.clock),
     };
-    let solution = solver.solve(instance, &options, observer)?;
+    let (solution, contention) = if priced.contention.on() {
+        if !solver.is_exact() {
+            return Err(contention::needs_exact(solver.name()));
+        }
+        if request.steady.weigh {
+            return Err(contention::not_weighed());
+        }
+        let (solution, report) = contention::solve(priced, instance, &options, observer)?;
+        (solution, Some(report))
+    } else {
+        (solver.solve(instance, &options, observer)?, None)
+    };
     let stability = if request.steady.weigh {
         let options = SolveOptions { time_limit: left(request.clock.now(), 1.0), ..options };
         stability::weigh(instance, &solution, solver, &options, observer)?
@@ -335,6 +369,7 @@ pub fn solve(
                 .iter()
                 .map(|(k, v)| ((*k).to_owned(), v.as_secs_f64() * 1e3))
                 .collect(),
+            contention,
             versions: priced.versions.clone(),
             notes,
             stability,
@@ -448,6 +483,9 @@ pub fn recheck(
     }
     findings.extend(certificate_findings(result, value));
     findings.extend(figure_findings(priced, plan, &assignment, &verdict));
+    if result.contention.is_some() {
+        findings.extend(contention::findings(priced, &assignment)?);
+    }
     Ok(Recheck {
         pass: findings.is_empty(),
         checker: Some(checker_dto(&verdict)),

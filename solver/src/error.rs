@@ -1,6 +1,6 @@
 //! What can go wrong in a solver.
 
-use ecomap_instances::Issues;
+use ecomap_instances::{Code, Issues};
 
 /// An error of the solver crate. Infeasibility and limits are not errors but statuses.
 #[derive(Debug, thiserror::Error)]
@@ -36,6 +36,26 @@ pub enum SolverError {
     /// The plan found breaks a row; it is withheld. This is a bug of Ecomap.
     #[error("the plan found does not pass the checker: {0}")]
     Rejected(String),
+    /// The joint predictor failed.
+    #[error("the joint prediction failed: {0}")]
+    Prediction(String),
+    /// A joint prediction is below the isolated one: the master of a contention loop would be no
+    /// relaxation, and its bound none.
+    #[error(
+        "{code}: tenant {tenant} is predicted at {quantile} {predicted_ms} ms beside its co-runners and at \
+         {isolated_ms} ms alone",
+        code = Code::NotARelaxation
+    )]
+    NotARelaxation {
+        /// Tenant.
+        tenant: String,
+        /// Quantile.
+        quantile: &'static str,
+        /// End-to-end latency predicted jointly.
+        predicted_ms: f64,
+        /// End-to-end latency of the option without co-runners.
+        isolated_ms: f64,
+    },
     /// Writing a model file failed.
     #[error("cannot write {path}")]
     Write {

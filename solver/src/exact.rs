@@ -12,6 +12,7 @@ use crate::baselines::{Problem, above_floor, best_of_ladder, local, staying};
 use crate::cdp;
 use crate::checker::{self, Verdict};
 use crate::columns::{self, Column};
+use crate::contention::cut::Cut;
 use crate::enumerate;
 use crate::error::SolverError;
 use crate::formulation::{Formulation, LevelRow, Shape};
@@ -173,6 +174,8 @@ pub(crate) struct Run<'a, 'o> {
     sign: f64,
     timings: BTreeMap<&'static str, Duration>,
     pub(crate) notes: Vec<String>,
+    /// Rows (20) of a solve in a contention loop.
+    cuts: Option<&'a [Cut]>,
 }
 
 impl<'a, 'o> Run<'a, 'o> {
@@ -196,17 +199,33 @@ impl<'a, 'o> Run<'a, 'o> {
             sign: if maximises { -1.0 } else { 1.0 },
             timings: BTreeMap::new(),
             notes: Vec::new(),
+            cuts: None,
         }
     }
 
-    fn solve(mut self, solver: &'static str) -> Result<Solution, SolverError> {
+    /// The master of a contention loop: rows (20), and no dominance, which does not see contention.
+    pub(crate) fn with_cuts(mut self, cuts: &'a [Cut]) -> Self {
+        self.cuts = Some(cuts);
+        self
+    }
+
+    /// Whether a plan keeps every row, cuts included.
+    fn admits(&self, plan: &Assignment) -> bool {
+        self.cuts.is_none_or(|cuts| cuts.iter().all(|cut| cut.keeps(self.instance, plan)))
+            && checker::check(self.instance, plan, &self.objective).passes()
+    }
+
+    pub(crate) fn solve(mut self, solver: &'static str) -> Result<Solution, SolverError> {
         if self.objective == Objective::Cdp {
             return cdp::solve(self, solver);
         }
         let levels = self.levels();
         let costs: Vec<Costs> = levels.iter().map(|(_, costs)| costs.clone()).collect();
         let at = self.options.clock.now();
-        let reduced = reduce::reduce(self.instance, &costs, self.options.warm_start.as_ref());
+        let reduced = match self.cuts {
+            Some(_) => reduce::admissible(self.instance),
+            None => reduce::reduce(self.instance, &costs, self.options.warm_start.as_ref()),
+        };
         self.clocked("reduce", at);
         columns::check_count(self.instance, &reduced.kept, solver)?;
 
@@ -489,13 +508,14 @@ impl<'a, 'o> Run<'a, 'o> {
         }
         let mut candidates = Vec::new();
         if let Some(plan) = &self.options.warm_start {
-            if checker::check(self.instance, plan, &self.objective).passes() {
+            if self.admits(plan) {
                 candidates.push(plan.clone());
             } else {
                 self.notes.push("the warm start breaks a row of this instance and was not used".to_owned());
             }
         }
-        if rows.is_empty() {
+        // Heuristics know nothing of cuts; a contention loop brings its own plans.
+        if rows.is_empty() && self.cuts.is_none_or(<[Cut]>::is_empty) {
             // Small models are HiGHS' business; a good start matters when they are large.
             let share = if count <= self.strategy.direct { 0.05 } else { 0.1 };
             candidates.extend(self.searched(costs, columns, share, kicks(count)));
@@ -519,7 +539,7 @@ impl<'a, 'o> Run<'a, 'o> {
             let problem = Problem::new(self.instance, costs, columns);
             let state = best_of_ladder(&problem, self.options, until);
             let plan = local::iterate(&problem, state, self.options, until, kicks).assignment();
-            checker::check(self.instance, &plan, &self.objective).passes().then_some(plan)
+            self.admits(&plan).then_some(plan)
         };
         let floor = self.instance.fleet_accuracy_floor;
         let steady = || self.instance.stability.max_moves.is_some();
@@ -553,7 +573,7 @@ impl<'a, 'o> Run<'a, 'o> {
         );
         self.clocked("relax", at);
         let mut start = start;
-        if rows.is_empty() {
+        if rows.is_empty() && self.cuts.is_none_or(<[Cut]>::is_empty) {
             let at = self.options.clock.now();
             let guided = lns::guided(self, costs, columns, &bound);
             if guided.as_ref().is_some_and(|g| start.as_ref().is_none_or(|s| g.1 < s.1)) {
@@ -615,7 +635,8 @@ impl<'a, 'o> Run<'a, 'o> {
     ) -> Result<Reached, SolverError> {
         let at = self.options.clock.now();
         let shape = Shape { disaggregated_modes: list.len() <= DISAGGREGATE };
-        let program = Formulation::build(self.instance, costs, list, rows, shape);
+        let mut program = Formulation::build(self.instance, costs, list, rows, shape);
+        program.cut(self.cuts.unwrap_or_default());
         let vector = start.and_then(|(plan, _)| program.start(plan));
         let reader = program.reader();
         let offset = program.offset;
@@ -634,8 +655,7 @@ impl<'a, 'o> Run<'a, 'o> {
         })?;
         self.clocked("solve", at);
         let read = outcome.columns.as_ref().map(|values| reader.plan(values));
-        let passes = |plan: &Assignment| checker::check(self.instance, plan, &self.objective).passes();
-        let refused = read.as_ref().is_some_and(|plan| !passes(plan));
+        let refused = read.as_ref().is_some_and(|plan| !self.admits(plan));
         let found = read.filter(|_| !refused).and_then(|plan| {
             let value = plan_value(self.instance, costs, &plan)?;
             Some((plan, value))

@@ -19,6 +19,7 @@ mod cdp;
 pub mod checker;
 pub mod clock;
 mod columns;
+pub mod contention;
 mod enumerate;
 pub mod error;
 pub mod exact;

@@ -25,6 +25,22 @@ pub struct Reduced {
 /// `keep`, a plan to start from, are not dropped for being dominated.
 #[must_use]
 pub fn reduce(instance: &Instance, levels: &[Costs], keep: Option<&Assignment>) -> Reduced {
+    reduce_by(instance, levels, keep, true)
+}
+
+/// Drops inadmissible options only. Dominance compares what the rows see; a joint predictor sees
+/// more, and may refuse an option beside co-runners with which it accepts a dominated one.
+#[must_use]
+pub(crate) fn admissible(instance: &Instance) -> Reduced {
+    reduce_by(instance, &[], None, false)
+}
+
+fn reduce_by(
+    instance: &Instance,
+    levels: &[Costs],
+    keep: Option<&Assignment>,
+    by_dominance: bool,
+) -> Reduced {
     let roomy = roomy_classes(instance);
     let mut dropped: BTreeMap<&'static str, u64> = BTreeMap::new();
     let mut kept = Vec::with_capacity(instance.tenants.len());
@@ -38,7 +54,11 @@ pub fn reduce(instance: &Instance, levels: &[Costs], keep: Option<&Assignment>) 
             }
         }
         let before = admissible.len();
-        let left = undominated(instance, levels, tenant, admissible, wanted, &roomy);
+        let left = if by_dominance {
+            undominated(instance, levels, tenant, admissible, wanted, &roomy)
+        } else {
+            admissible
+        };
         if before > left.len() {
             *dropped.entry("dominated").or_default() += (before - left.len()) as u64;
         }

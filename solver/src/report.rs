@@ -8,9 +8,9 @@ use crate::solution::{Certificate, Level, Solution};
 use crate::stability::{Weighed, moves};
 use ecomap_instances::Objective;
 use ecomap_instances::format::result_v1::{
-    CapacityPlanDto, CertificateDto, CheckedRowDto, CheckerDto, DevicePlanDto, FORMAT, LatencyDto, LevelDto,
-    ObjectiveValueDto, PlanDto, PricingReportDto, ResultDto, RunDto, SitePlanDto, SloPlanDto,
-    StabilityCostDto, StabilityResultDto, TenantPlanDto, TermDto, ViolationDto,
+    CapacityPlanDto, CertificateDto, CheckedRowDto, CheckerDto, ContentionDto, DevicePlanDto, FORMAT,
+    LatencyDto, LevelDto, ObjectiveValueDto, PlanDto, PricingReportDto, ResultDto, RunDto, SitePlanDto,
+    SloPlanDto, StabilityCostDto, StabilityResultDto, TenantPlanDto, TermDto, ViolationDto,
 };
 use ecomap_instances::format::scenario_v1::SegmentDto;
 use ecomap_instances::ids::DeviceIx;
@@ -27,6 +27,8 @@ pub struct Extra {
     pub name: String,
     /// How options were generated, for scenarios.
     pub pricing: Option<PricingReportDto>,
+    /// What a joint predictor said.
+    pub contention: Option<ContentionDto>,
     /// Wall-clock time of the caller's steps, ms. A step that the solver timed too is the solver's.
     pub timings_ms: BTreeMap<String, f64>,
     /// Versions of what took part, but for Ecomap itself.
@@ -71,6 +73,7 @@ pub fn to_result(instance: &Instance, solution: &Solution, extra: Extra) -> Resu
         stability: stability(instance, solution, extra.stability.as_ref()),
         reduction: solution.reduction.clone(),
         pricing: extra.pricing,
+        contention: extra.contention,
         timings_ms,
         notes,
     }

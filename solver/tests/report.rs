@@ -80,6 +80,7 @@ fn what_the_caller_knows_is_merged_in() {
     let plan =
         Assignment { picks: vec![None; instance.tenants.len()], modes: vec![None; instance.devices.len()] };
     let extra = Extra {
+        contention: None,
         name: "campus".to_owned(),
         pricing: Some(PricingReportDto {
             predictor: "analytic".to_owned(),

@@ -43,6 +43,9 @@ pub struct ResultDto {
     /// How options were generated, for scenarios.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pricing: Option<PricingReportDto>,
+    /// What the joint predictor says of the plan; absent unless it was asked.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contention: Option<ContentionDto>,
     /// Wall-clock time by step, ms: `parse`, `validate`, `price`, `reduce`, `formulate`, `solve`,
     /// `check`.
     #[serde(default)]
@@ -87,6 +90,84 @@ pub struct StabilityCostDto {
     pub at_least: f64,
     /// And at most this; null when no bound is known.
     pub at_most: Option<f64>,
+}
+
+/// A solve with a joint predictor in the loop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContentionDto {
+    /// What predicted: `transformer`, `forest` or `roofline`.
+    pub predictor: String,
+    /// Its version.
+    pub version: String,
+    /// Whether it accepts the plan: every hard SLO, mode budget and site cap, with all co-runners
+    /// and while any of them is silent. `false` only without a plan.
+    pub accepted: bool,
+    /// Masters solved.
+    pub rounds: u64,
+    /// Cuts by kind.
+    pub cuts: ContentionCutsDto,
+    /// Boards predicted, repetitions left out.
+    pub boards_judged: u64,
+    /// Batches in which they were predicted.
+    pub batches: u64,
+    /// Plans of masters repaired into accepted ones.
+    pub repaired: u64,
+    /// What the best plan found without regard to contention breaks.
+    pub without_contention: BrokenDto,
+    /// Joint prediction of the plan, board by board.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub boards: Vec<PredictedBoardDto>,
+}
+
+/// Contention cuts by kind.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ContentionCutsDto {
+    /// Lifted; a predictor that is monotone in added tenants guarantees them.
+    pub guaranteed: u64,
+    /// Lifted; everything that they exclude was predicted and refused.
+    pub exhaustive: u64,
+    /// Plain no-goods on a whole state.
+    pub no_goods: u64,
+    /// Of all of these, those that stem from a site's cap.
+    pub of_caps: u64,
+    /// Of all of these, those of earlier solves.
+    pub reused: u64,
+}
+
+/// Limits broken under joint prediction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct BrokenDto {
+    /// Hard SLOs.
+    pub slos: u64,
+    /// Power budgets of modes.
+    pub budgets: u64,
+    /// Caps of sites.
+    pub caps: u64,
+}
+
+/// A board as the joint predictor sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PredictedBoardDto {
+    /// Device.
+    pub device: String,
+    /// Mean draw, idle included.
+    pub power_w: f64,
+    /// Its tenants.
+    pub tenants: Vec<PredictedTenantDto>,
+}
+
+/// A tenant as the joint predictor sees it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct PredictedTenantDto {
+    /// Tenant.
+    pub tenant: String,
+    /// End-to-end latency beside its co-runners.
+    pub latency_ms: LatencyDto,
 }
 
 /// Value of the objective.

@@ -1,6 +1,7 @@
 //! `ecomap check`.
 
 use super::{Exit, InputFormat, out, parse_objective, render, solve};
+use crate::contention::Contention;
 use crate::http::handlers::check::Checked;
 use crate::input;
 use crate::pipeline::{self, Sizes};
@@ -41,7 +42,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let document = input::read(&args.against)?;
     let format = args.input_format.map(Into::into);
     let loaded = pipeline::load(&document.name, &document.bytes, format, Sizes::UNBOUNDED, &clock)?;
-    let priced = pipeline::price(loaded, Sizes::UNBOUNDED, &clock)?;
+    let priced = pipeline::price_for(loaded, Contention::of(&result)?, Sizes::UNBOUNDED, &clock)?;
     let recheck = pipeline::recheck(&priced, &result, args.objective.clone(), current.as_ref())?;
     let exit = if recheck.pass { Exit::Ok } else { Exit::CheckFailed };
     let checked = Checked::from(recheck);

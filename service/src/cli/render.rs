@@ -1,7 +1,9 @@
 //! A result as text for people.
 
 use super::table::{Table, exact, number, percent};
-use ecomap_instances::format::result_v1::{CheckerDto, PlanDto, ResultDto, RunDto, TenantPlanDto};
+use ecomap_instances::format::result_v1::{
+    CheckerDto, ContentionDto, PlanDto, ResultDto, RunDto, TenantPlanDto,
+};
 use ecomap_instances::plan::Status;
 use std::fmt::Write as _;
 
@@ -28,10 +30,28 @@ pub(super) fn result(result: &ResultDto) -> String {
         text.push_str(&capacities(plan));
     }
     text.push_str(&checker(&result.certificate.checker));
+    if let Some(c) = &result.contention {
+        let _ = writeln!(text, "{}", contention(c));
+    }
     for note in &result.notes {
         let _ = writeln!(text, "note: {note}");
     }
     text
+}
+
+fn contention(c: &ContentionDto) -> String {
+    let cuts = c.cuts.guaranteed + c.cuts.exhaustive + c.cuts.no_goods;
+    let broken = &c.without_contention;
+    format!(
+        "contention: {} by {} in {} rounds with {cuts} cuts; regardless of it the best plan found breaks {} SLOs, \
+         {} budgets, {} caps",
+        if c.accepted { "accepted" } else { "no plan accepted" },
+        c.predictor,
+        c.rounds,
+        broken.slos,
+        broken.budgets,
+        broken.caps
+    )
 }
 
 fn status(status: Status) -> &'static str {

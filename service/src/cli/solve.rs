@@ -3,6 +3,7 @@
 use super::progress::{Progress, cancel_on_interrupt};
 use super::{Exit, InputFormat, out, parse_gap, parse_objective, parse_seconds, render};
 use crate::ServiceError;
+use crate::contention::Contention;
 use crate::input;
 use crate::pipeline::{self, Request, Sizes};
 use crate::steady::Steady;
@@ -27,6 +28,10 @@ pub(super) struct Args {
     /// Solver (see `ecomap catalog`)
     #[arg(long)]
     solver: Option<String>,
+    /// Joint predictor that must accept the plan: `auto` is the transformer, or the forest where
+    /// ONNX Runtime is missing; scenarios only
+    #[arg(long, value_enum, default_value_t)]
+    contention: Contention,
     /// Seconds, parsing and pricing included
     #[arg(long, value_name = "SECONDS", default_value = "60", value_parser = parse_seconds)]
     time_limit: f64,
@@ -100,7 +105,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         &*clock,
     )?;
     drop(document);
-    let priced = pipeline::price(loaded, Sizes::UNBOUNDED, &*clock)?;
+    let priced = pipeline::price_for(loaded, args.contention, Sizes::UNBOUNDED, &*clock)?;
     let mut progress = Progress::default();
     let observer: &mut dyn Observer = if args.quiet { &mut () } else { &mut progress };
     let answer = pipeline::solve(&priced, &request, observer)?;

@@ -115,6 +115,12 @@ fn solve_parameters() -> Value {
         ),
         query("solver", "Name of a solver (GET /v1/solvers).", &json!({ "type": "string" })),
         query(
+            "contention",
+            "Joint predictor that must accept the plan: every SLO, mode budget and site cap beside the plan's own \
+             co-runners. `auto`: the transformer, or the forest where ONNX Runtime is missing. Scenarios only.",
+            &json!({ "enum": ["off", "auto", "transformer", "roofline"], "default": "off" }),
+        ),
+        query(
             "time_limit_s",
             "Seconds, waiting for a thread included; lowered to the service's maximum.",
             &json!({ "type": "number", "exclusiveMinimum": 0 }),

@@ -1,5 +1,6 @@
 //! Query parameters and request headers that steer a solve.
 
+use crate::contention::Contention;
 use crate::http::config::Config;
 use crate::http::problem::{Kind, Problem};
 use crate::steady::Steady;
@@ -15,6 +16,8 @@ pub struct SolveParams {
     pub objective: Option<Objective>,
     /// Solver.
     pub solver: Option<String>,
+    /// Joint predictor that must accept the plan.
+    pub contention: Contention,
     /// Time, waiting for a thread included.
     pub time: Duration,
     /// Seconds of `Prefer: wait` that were applied.
@@ -42,6 +45,7 @@ impl SolveParams {
         let mut params = Self {
             objective: None,
             solver: None,
+            contention: Contention::Off,
             time: config.max_time_limit,
             waited: None,
             gap: None,
@@ -88,6 +92,10 @@ impl SolveParams {
                 ecomap_solver::by_name(value)
                     .map_err(|error| Problem::query(name, Code::OutOfRange, error.to_string()))?;
                 self.solver = Some(value.to_owned());
+            }
+            "contention" => {
+                self.contention = Contention::parse(value)
+                    .ok_or_else(|| Problem::query(name, Code::OutOfRange, Contention::KNOWN))?;
             }
             "time_limit_s" => {
                 let asked = Duration::from_secs_f64(number(name, value, 0.001, 1e9)?);
@@ -205,6 +213,14 @@ mod tests {
         assert_eq!(problem.kind.status(), 400);
         let pointers: Vec<_> = problem.errors.iter().map(|e| e.pointer.as_str()).collect();
         assert_eq!(pointers, ["?gap", "?threads", "?objective", "?colour"]);
+    }
+
+    #[test]
+    fn contention_is_off_unless_a_predictor_is_named() {
+        assert_eq!(read(&[], None).expect("fine").contention, Contention::Off);
+        assert_eq!(read(&[("contention", "roofline")], None).expect("fine").contention, Contention::Roofline);
+        let problem = read(&[("contention", "perhaps")], None).expect_err("no predictor");
+        assert_eq!(problem.errors.first().map(|e| e.pointer.as_str()), Some("?contention"));
     }
 
     #[test]

@@ -10,6 +10,7 @@ mod rows;
 pub use export::{ModelFormat, export};
 
 use crate::columns::Column;
+use crate::contention::cut::Cut;
 use crate::error::SolverError;
 use crate::pricing::Costs;
 use ecomap_instances::Instance;
@@ -203,6 +204,11 @@ impl<'a> Formulation<'a> {
         let var = self.vars.add(variable().min(0.0), format!("e_s{s}")).var;
         self.objective.add_mul(price, var);
         Some(var)
+    }
+
+    /// Adds rows (20).
+    pub(crate) fn cut(&mut self, cuts: &[Cut]) {
+        rows::contention::add(self, cuts);
     }
 
     /// Adds a named row.

@@ -44,6 +44,24 @@ pub fn best_without_shortcut(instance: &Instance, objectives: &[Objective]) -> O
     search(instance, objectives, false)
 }
 
+/// Value of the best plan that keeps every row and that `accept` takes.
+pub fn best_accepted(
+    instance: &Instance,
+    objective: &Objective,
+    accept: &mut dyn FnMut(&Assignment) -> bool,
+) -> Option<f64> {
+    let sign = if maximizes(instance, objective) { -1.0 } else { 1.0 };
+    let mut best: Option<f64> = None;
+    each_plan(instance, true, &mut |plan| {
+        let verdict = check(instance, plan, objective);
+        let value = sign * verdict.evaluation.value;
+        if verdict.passes() && best.is_none_or(|b| value < b) && accept(plan) {
+            best = Some(value);
+        }
+    });
+    best.map(|value| value * sign)
+}
+
 fn search(instance: &Instance, objectives: &[Objective], forced: bool) -> Option<Vec<Best>> {
     let mut plans: Vec<(Assignment, Vec<Vec<f64>>)> = Vec::new();
     each_plan(instance, forced, &mut |plan| {

@@ -2,6 +2,7 @@
 
 use super::solve::{PROBLEMS, expect_format};
 use super::{Head, answer, json, no_parameters, read_body};
+use crate::contention::Contention;
 use crate::http::body::BodyStream;
 use crate::http::pool::Lost;
 use crate::http::problem::{Kind, Problem};
@@ -83,7 +84,7 @@ fn look(app: &App, bytes: &[u8]) -> Result<Checked, Problem> {
     let result = result_v1::read(result).map_err(|issues| Problem::invalid(&issues, "/result"))?;
     let sizes = app.config.sizes();
     let priced = pipeline::load("request", input, Some(format), sizes, &*app.clock)
-        .and_then(|loaded| pipeline::price(loaded, sizes, &*app.clock))
+        .and_then(|loaded| pipeline::price_for(loaded, Contention::of(&result)?, sizes, &*app.clock))
         .map_err(|error| Problem::of(&error, "/input"))?;
     let recheck = pipeline::recheck(&priced, &result, objective, None)
         .map_err(|error| Problem::of(&error, "/result"))?;

@@ -67,7 +67,7 @@ fn work(
     let run = || {
         let loaded = pipeline::load("request", body.bytes(), Some(format), sizes, &*app.clock)?;
         drop(body);
-        let priced = pipeline::price(loaded, sizes, &*app.clock)?;
+        let priced = pipeline::price_for(loaded, params.contention, sizes, &*app.clock)?;
         let request = Request {
             objective: params.objective,
             solver: params.solver,

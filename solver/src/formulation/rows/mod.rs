@@ -4,6 +4,7 @@ pub(super) mod accuracy;
 pub(super) mod bandwidth;
 pub(super) mod capacity;
 pub(super) mod choice;
+pub(super) mod contention;
 pub(super) mod latency;
 pub(super) mod level;
 pub(super) mod load;
