@@ -18,11 +18,13 @@ ECOMAP_LISTEN ?= 127.0.0.1:8080
 # Where `make train` keeps data sets and checkpoints.
 TRAIN_DIR ?= .tools/training
 ECOMAP_SCENARIO ?= instances/data/scenarios/campus.json
+# What `make profile` writes.
+PROFILE_OUT ?= .tools/measured.json
 # Instances that `make peers` generates, and the first seed.
 PEERS ?= 20
 PEERS_SEED ?= 1
 
-.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train schema deny peers clean
+.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train profile schema deny peers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -62,7 +64,7 @@ docs-check: setup ## Check the links of all pages, then run the documented examp
 	cargo build $(CARGO_FLAGS) -p ecomap-service --bin ecomap
 	python3 docs/check.py examples --bin $(TARGET_DIR)/debug/ecomap
 
-validate: setup ## Compare the latency predictor with published measurements (ECOMAP_DATA); rewrites docs/src/validation.md
+validate: setup ## Compare predictors and simulator with published measurements (ECOMAP_DATA); rewrites docs/src/validation.md
 	cargo run $(CARGO_FLAGS) --release -p ecomap-estimator --bin ecomap-validate -- --out docs/src/validation.md
 
 train: setup ## Retrain the estimator: data sets, PyTorch, ONNX export, forest, model card (TRAIN_DIR, about two hours)
@@ -70,6 +72,11 @@ train: setup ## Retrain the estimator: data sets, PyTorch, ONNX export, forest, 
 	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
 	cargo build $(CARGO_FLAGS) --release -p ecomap-estimator --bin ecomap-evaluate
 	$(WITH_ORT) ECOMAP_BIN=$(TARGET_DIR)/release/ecomap EVALUATE_BIN=$(TARGET_DIR)/release/ecomap-evaluate bash estimator/training/run.sh $(TRAIN_DIR)
+
+profile: setup ## Measure the light ONNX graphs on this machine's cores and print the error table (PROFILE_OUT; nothing else should run)
+	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
+	$(WITH_ORT) $(TARGET_DIR)/release/ecomap profile run .tools/onnx-light --out $(PROFILE_OUT)
+	$(TARGET_DIR)/release/ecomap profile compare $(PROFILE_OUT) --all
 
 schema: setup ## Regenerate the published JSON Schemas from the types
 	ECOMAP_BLESS=1 cargo test $(CARGO_FLAGS) -p ecomap-instances

@@ -28,6 +28,7 @@ pub mod evaluation;
 pub mod explain;
 pub mod features;
 pub mod learned;
+pub mod measure;
 pub mod parameters;
 pub mod pareto;
 pub mod placement;

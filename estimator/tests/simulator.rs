@@ -247,3 +247,24 @@ proptest! {
         prop_assert!(out.busy.iter().all(|b| (0.0..=1.0 + 1e-9).contains(b)));
     }
 }
+
+#[test]
+fn a_closed_loop_sends_the_next_request_after_the_answer() {
+    // 4 ms of work and 6 ms of thinking: busy for 0.4 of the time, never a wait.
+    let mut alone = stream(vec![stage(0, vec![work(4.0)])], Arrivals::Closed { think_ms: 6.0 });
+    close(alone.gap_ms(), 10.0, 1e-12);
+    let out = go(&soc(&[shared(1.0)]), &[alone.clone()], 20_000.0);
+    close(out.busy[0], 0.4, 1e-3);
+    close(out.streams[0].at(1.0).unwrap(), 4.0, 1e-9);
+    close(out.streams[0].completed as f64, 2000.0, 1e-3);
+    // Two loops without thinking share a FIFO unit: each waits for the whole of the other.
+    alone.arrivals = Arrivals::Closed { think_ms: 0.0 };
+    let long = stream(vec![stage(0, vec![work(8.0)])], Arrivals::Closed { think_ms: 0.0 });
+    let out = go(&soc(&[Discipline::Fifo]), &[alone.clone(), long], 20_000.0);
+    close(out.busy[0], 1.0, 1e-6);
+    close(out.streams[0].mean_ms, 12.0, 1e-6);
+    close(out.streams[1].mean_ms, 12.0, 1e-6);
+    assert_eq!(out.streams[0].dropped, 0);
+    alone.arrivals = Arrivals::Closed { think_ms: -1.0 };
+    assert!(matches!(simulate(&soc(&[shared(1.0)]), &[alone], &run(10.0)), Err(SimError::Stream { .. })));
+}

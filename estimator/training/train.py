@@ -31,7 +31,9 @@ def loss_of(out, slowdown, power, weight):
     got, watts = out
     error = (torch.log(got) - torch.log(slowdown)).abs() * torch.tensor([1.0, 1.0, 0.5])
     quantiles = (error.sum(-1) * weight).sum() / weight.sum().clamp_min(1)
-    return quantiles + 5 * (torch.log(watts) - torch.log(power)).abs().mean()
+    known = torch.isfinite(power)  # measured rows without an energy counter have none
+    off = (torch.log(watts[known]) - torch.log(power[known])).abs()
+    return quantiles + 5 * off.sum() / known.sum().clamp_min(1)
 
 
 @torch.no_grad()
@@ -45,7 +47,8 @@ def judge(model, table):
         losses.append(float(loss_of(out, slowdown, power, weight)) * len(rows))
         kept = weight > 0
         errors.append((out[0][kept] / slowdown[kept] - 1).abs())
-        watts.append((out[1] / power - 1).abs())
+        known = torch.isfinite(power)
+        watts.append((out[1][known] / power[known] - 1).abs())
     q = torch.cat(errors).median(0).values
     return [round(100 * float(v), 3) for v in (*q, torch.cat(watts).median())], sum(losses) / table.rows
 

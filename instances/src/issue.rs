@@ -93,6 +93,8 @@ codes! {
     FamilyText = "E1516", "unreadable family description", "Compare with the example in docs/src/graphs.md.";
     FamilyPath = "E1517", "illegal model path", "Name ONNX files by a path relative to the description, inside its folder.";
     FamilyCount = "E1518", "published figure differs from the graph", "Check the figure, its unit and the model; a figure more than 5 % off is taken for a mistake.";
+    CoreUnavailable = "E1601", "core not available", "Name cores that this process may run on (`taskset -p $$` shows them).";
+    TooFewRuns = "E1602", "too few measured runs", "Measure longer windows, or more co-runs and repetitions.";
 }
 
 impl fmt::Display for Code {

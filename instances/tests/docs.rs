@@ -27,6 +27,7 @@ fn errors_page() -> String {
         ("E13", "Benchmark text files"),
         ("E14", "Plans"),
         ("E15", "ONNX models and descriptions of model families"),
+        ("E16", "Measurements"),
     ];
     let mut listed = 0;
     for (prefix, title) in groups {

@@ -26,14 +26,15 @@ pub struct Spec {
     pub effort: Effort,
 }
 
-/// Simulates rows of a split on all threads of the pool and writes them; `progress` is
-/// told how many are done.
+/// Simulates rows of a split on all threads of the pool and writes them, then `extra` rows that were
+/// measured; `progress` is told how many are simulated.
 ///
 /// # Errors
 /// [`EstimatorError`] when a plan cannot be run or the file cannot be written.
 pub fn write(
     sampler: &Sampler,
     spec: &Spec,
+    extra: &[Row],
     path: &Path,
     mut progress: impl FnMut(u64),
 ) -> Result<(), EstimatorError> {
@@ -44,7 +45,7 @@ pub fn write(
         ("split", spec.split.as_str().to_owned()),
         ("requests", spec.effort.requests.to_string()),
         ("max_events", spec.effort.max_events.to_string()),
-        ("origin", "simulated".to_owned()),
+        ("origin", if extra.is_empty() { "simulated" } else { "simulated, measured" }.to_owned()),
     ];
     let mut writer = Writer::create(path, &notes)?;
     let end = spec.first.saturating_add(spec.rows);
@@ -60,6 +61,9 @@ pub fn write(
         }
         from = to;
         progress(from - spec.first);
+    }
+    for row in extra {
+        writer.push(row.clone())?;
     }
     writer.close()
 }

@@ -80,7 +80,7 @@ impl Row {
             truth: draw
                 .streams
                 .iter()
-                .map(|s| TenantTruth { rate: 1.0 / s.arrivals.gap_ms(), ..TenantTruth::default() })
+                .map(|s| TenantTruth { rate: 1.0 / s.gap_ms(), ..TenantTruth::default() })
                 .collect(),
             power_w: 0.0,
             busy: Vec::new(),
@@ -93,7 +93,7 @@ impl Row {
 /// # Errors
 /// [`SimError`] from a malformed plan.
 pub fn make(draw: &Draw, effort: Effort) -> Result<(Row, Outcome), SimError> {
-    let slowest = draw.streams.iter().map(|s| s.arrivals.gap_ms()).fold(0.0, f64::max);
+    let slowest = draw.streams.iter().map(|s| s.gap_ms()).fold(0.0, f64::max);
     #[allow(clippy::cast_precision_loss)]
     let affordable = 0.9 * effort.max_events as f64 / events_per_ms(draw).max(1e-12);
     let whole = (effort.requests * slowest * 1.1).min(affordable);
@@ -114,7 +114,7 @@ pub fn make(draw: &Draw, effort: Effort) -> Result<(Row, Outcome), SimError> {
             completed: o.completed,
             #[allow(clippy::cast_precision_loss)]
             dropped: o.dropped as f64 / (o.arrived as f64).max(1.0),
-            rate: 1.0 / s.arrivals.gap_ms(),
+            rate: 1.0 / s.gap_ms(),
         })
         .collect();
     let row = Row {
@@ -141,7 +141,7 @@ fn events_per_ms(draw: &Draw) -> f64 {
                 events += stage.time_ms() / quantum_ms;
             }
         }
-        rate += events / stream.arrivals.gap_ms();
+        rate += events / stream.gap_ms();
     }
     rate
 }

@@ -14,7 +14,7 @@ pub fn predict(parameters: &Parameters, soc: &Soc, streams: &[Stream]) -> Factor
     let mut load = vec![0.0; soc.units.len()];
     let mut power_w = soc.idle_w;
     for s in streams {
-        let rate = 1.0 / s.arrivals.gap_ms();
+        let rate = 1.0 / s.gap_ms();
         for g in &s.stages {
             if let Some(sum) = load.get_mut(g.unit) {
                 *sum += rate * g.time_ms();
@@ -29,7 +29,7 @@ pub fn predict(parameters: &Parameters, soc: &Soc, streams: &[Stream]) -> Factor
 
 fn tenant(parameters: &Parameters, soc: &Soc, stream: &Stream, load: &[f64]) -> [f64; 3] {
     let base = stream.base_ms().max(1e-9);
-    let rate = 1.0 / stream.arrivals.gap_ms();
+    let rate = 1.0 / stream.gap_ms();
     let on = |unit: usize| -> f64 {
         stream.stages.iter().filter(|g| g.unit == unit).map(crate::sim::Stage::time_ms).sum()
     };

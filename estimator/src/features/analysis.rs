@@ -146,7 +146,7 @@ fn lanes(soc: &Soc, streams: &[Stream]) -> Vec<Lane> {
     let per_bandwidth = 1.0 / soc.bandwidth.max(1e-12);
     let mut lanes = Vec::new();
     for (n, stream) in streams.iter().enumerate() {
-        let rate = 1.0 / stream.arrivals.gap_ms();
+        let rate = 1.0 / stream.gap_ms();
         for stage in &stream.stages {
             let service = stage.time_ms().max(1e-9);
             let mut traffic = 0.0;
@@ -273,7 +273,7 @@ fn tenants(streams: &[Stream], lanes: &[Lane], units: &[UnitState]) -> Vec<Tenan
             Tenant {
                 base,
                 transfer,
-                rate: 1.0 / s.arrivals.gap_ms(),
+                rate: 1.0 / s.gap_ms(),
                 variability: s.arrivals.variability().min(4.0),
                 ..Tenant::default()
             }

@@ -24,7 +24,7 @@ fn failed(e: impl std::fmt::Display) -> EstimatorError {
 }
 
 /// The process has one environment of ONNX Runtime; the first library that loads stays.
-fn environment() -> Result<&'static ort::environment::Environment, EstimatorError> {
+pub(crate) fn environment() -> Result<&'static ort::environment::Environment, EstimatorError> {
     static ENVIRONMENT: OnceLock<Result<ort::environment::Environment, String>> = OnceLock::new();
     ENVIRONMENT
         .get_or_init(|| {

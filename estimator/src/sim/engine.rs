@@ -125,7 +125,10 @@ fn check(soc: &Soc, streams: &[Stream], run: &Run) -> Result<(), SimError> {
         if !s.stages.iter().all(numbers) || s.base_ms() <= 0.0 {
             return bad("has a number out of range");
         }
-        let gap = s.arrivals.gap_ms();
+        let gap = s.gap_ms();
+        if matches!(s.arrivals, super::stream::Arrivals::Closed { think_ms } if !sound(think_ms)) {
+            return bad("needs a think time of at least 0");
+        }
         if !(gap.is_finite() && gap > 0.0) || s.queue_limit == 0 {
             return bad("needs a positive mean gap and queue limit");
         }
@@ -312,6 +315,9 @@ impl<'a> World<'a> {
             self.in_flight[stream] -= 1;
             if job.arrived >= run.warmup_ms {
                 self.latencies[stream].push(self.now - job.arrived);
+            }
+            if let Some(think) = self.clocks[stream].think() {
+                self.next_arrival[stream] = self.now + think;
             }
             return;
         };

@@ -92,14 +92,21 @@ pub enum Arrivals {
         /// Gaps, at least one, not all 0.
         gaps_ms: Arc<[f64]>,
     },
+    /// A closed loop of one client: the next request comes this long after the answer to the last,
+    /// the first one at once. Benchmarks that send one request at a time do so.
+    Closed {
+        /// Time between an answer and the next request, ms.
+        think_ms: f64,
+    },
 }
 
 impl Arrivals {
-    /// Mean gap, ms.
+    /// Mean gap, ms; of a closed loop with answers that take `alone_ms`, the least that it can be.
     #[must_use]
-    pub fn gap_ms(&self) -> f64 {
+    pub fn gap_ms(&self, alone_ms: f64) -> f64 {
         match self {
             Self::Poisson { gap_ms } | Self::Periodic { gap_ms, .. } => *gap_ms,
+            Self::Closed { think_ms } => think_ms + alone_ms,
             Self::Trace { gaps_ms } => {
                 let count = u32::try_from(gaps_ms.len()).map_or(f64::MAX, f64::from);
                 gaps_ms.iter().sum::<f64>() / count.max(1.0)
@@ -107,14 +114,15 @@ impl Arrivals {
         }
     }
 
-    /// Squared coefficient of variation of the gaps: 1 for Poisson, 0 for a clock.
+    /// Squared coefficient of variation of the gaps: 1 for Poisson, 0 for a clock and a closed loop.
     #[must_use]
     pub fn variability(&self) -> f64 {
         match self {
             Self::Poisson { .. } => 1.0,
             Self::Periodic { jitter, .. } => jitter * jitter / 3.0,
+            Self::Closed { .. } => 0.0,
             Self::Trace { gaps_ms } => {
-                let mean = self.gap_ms().max(1e-12);
+                let mean = self.gap_ms(0.0).max(1e-12);
                 let count = u32::try_from(gaps_ms.len()).map_or(f64::MAX, f64::from).max(1.0);
                 gaps_ms.iter().map(|g| (g - mean) * (g - mean)).sum::<f64>() / count / (mean * mean)
             }
@@ -137,6 +145,7 @@ impl<R: Rng> Clock<R> {
         let first = match &arrivals {
             Arrivals::Poisson { gap_ms } => exponential(&mut rng, *gap_ms),
             Arrivals::Periodic { gap_ms, .. } => rng.random::<f64>() * gap_ms,
+            Arrivals::Closed { .. } => 0.0,
             Arrivals::Trace { gaps_ms } => {
                 position = rng.random_range(0..gaps_ms.len().max(1));
                 rng.random::<f64>() * gaps_ms.get(position).copied().unwrap_or(f64::INFINITY)
@@ -156,6 +165,15 @@ impl<R: Rng> Clock<R> {
                 self.position = (self.position + 1) % gaps_ms.len().max(1);
                 gaps_ms.get(self.position).copied().unwrap_or(f64::INFINITY)
             }
+            Arrivals::Closed { .. } => f64::INFINITY,
+        }
+    }
+
+    /// Time from an answer to the request that it sets off, in a closed loop.
+    pub(super) const fn think(&self) -> Option<f64> {
+        match self.arrivals {
+            Arrivals::Closed { think_ms } => Some(think_ms),
+            _ => None,
         }
     }
 
@@ -229,9 +247,15 @@ impl Stream {
     pub fn base_ms(&self) -> f64 {
         self.stages.iter().map(|s| s.time_ms() + s.transfer_ms).sum()
     }
+
+    /// Mean gap between requests, ms; see [`Arrivals::gap_ms`].
+    #[must_use]
+    pub fn gap_ms(&self) -> f64 {
+        self.arrivals.gap_ms(self.base_ms())
+    }
 }
 
-fn work(time: Millis, memory_bound: Millis, traffic: Bytes, energy: Joules) -> Work {
+pub(crate) fn work(time: Millis, memory_bound: Millis, traffic: Bytes, energy: Joules) -> Work {
     let time = time.max(Millis::ZERO);
     Work {
         time_ms: time.get(),

@@ -12,6 +12,7 @@ mod power;
 mod power_fit;
 pub mod report;
 mod sample;
+pub mod simulated;
 mod sources;
 mod stats;
 mod table;
@@ -20,6 +21,7 @@ pub use contention::{CoRun, ContentionCurve, Demand};
 pub use power::PowerRow;
 pub use sample::{Group, Half, Sample};
 pub use sources::rails::RailTrace;
+pub(crate) use stats::quantile;
 pub use stats::{Errors, errors, spearman};
 
 use crate::error::EstimatorError;
@@ -41,6 +43,14 @@ pub struct Measurements {
     pub coruns: Vec<CoRun>,
     /// Power of a module's rails over whole recordings.
     pub rails: Vec<RailTrace>,
+    /// The same second by second.
+    pub recordings: Vec<simulated::rails::Recording>,
+    /// Whole runs of one request at a time, with quantiles.
+    pub runs: Vec<simulated::alone::TimedRun>,
+    /// Fused layers of whole networks, one by one; judged only.
+    pub layers: Vec<Sample>,
+    /// Time that a cut adds.
+    pub cuts: Vec<simulated::cuts::Cut>,
 }
 
 /// Measurements under conditions that are not the model's (unknown clocks, another runtime): only

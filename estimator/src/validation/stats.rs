@@ -30,7 +30,7 @@ pub fn errors(pairs: &[(f64, f64)]) -> Option<Errors> {
 }
 
 /// Quantile with linear interpolation; `None` for an empty list.
-pub(super) fn quantile(list: &[f64], q: f64) -> Option<f64> {
+pub(crate) fn quantile(list: &[f64], q: f64) -> Option<f64> {
     let mut sorted = list.to_vec();
     sorted.sort_by(f64::total_cmp);
     let last = sorted.len().checked_sub(1)?;

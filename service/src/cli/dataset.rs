@@ -3,6 +3,7 @@
 use super::{Exit, out};
 use crate::ServiceError;
 use ecomap_estimator::dataset::{Effort, Sampler, Spec, Split, write, write_pairs};
+use ecomap_estimator::measure::{compare, rows::rows as measured_rows};
 use ecomap_instances::Seed;
 use std::path::PathBuf;
 
@@ -33,12 +34,26 @@ pub(super) struct Args {
     /// Events simulated for a plan at most
     #[arg(long, value_parser = clap::value_parser!(u64).range(1_000..=1_000_000_000))]
     max_events: Option<u64>,
+    /// Co-runs measured by `ecomap profile run`: their rows, of split `measured`, follow the simulated ones
+    #[arg(long, value_name = "FILE.json")]
+    measured: Vec<PathBuf>,
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let sampler = Sampler::embedded().map_err(ServiceError::from)?;
     let seed = Seed(args.seed);
+    let (mut rows, mut left) = (Vec::new(), 0);
+    for path in &args.measured {
+        let measured = super::profile::open(path)?;
+        let tuning = compare(&measured).map_err(ServiceError::from)?.tuning;
+        let (more, without) = measured_rows(&measured, &tuning).map_err(ServiceError::from)?;
+        rows.extend(more);
+        left += without;
+    }
     if args.split == "pairs" {
+        if !args.measured.is_empty() {
+            return Err(ServiceError::Usage("--measured does not go with pairs".to_owned()).into());
+        }
         write_pairs(&sampler, seed, args.rows, &args.out).map_err(ServiceError::from)?;
         return Ok(Exit::Ok);
     }
@@ -54,11 +69,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let effort = Effort { requests, max_events: args.max_events.unwrap_or(usual.max_events) };
     let spec = Spec { seed, split, first: args.first, rows: args.rows, effort };
     let mut told = 0;
-    write(&sampler, &spec, &args.out, |done| told = done).map_err(ServiceError::from)?;
+    write(&sampler, &spec, &rows, &args.out, |done| told = done).map_err(ServiceError::from)?;
     out::print(&format!(
         "{}: {told} simulated plans of split {}, seed {seed}\n",
         args.out.display(),
         args.split
     ))?;
+    if !args.measured.is_empty() {
+        out::print(&format!("{} measured co-runs; {left} with a closed loop left out\n", rows.len()))?;
+    }
     Ok(Exit::Ok)
 }

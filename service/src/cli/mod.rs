@@ -1,4 +1,4 @@
-//! The command line: `ecomap solve|explain|check|validate|estimate|dataset|generate|export|serve|schema|catalog|inspect`.
+//! The command line: `ecomap solve|explain|check|validate|estimate|dataset|profile|generate|export|serve|schema|catalog|inspect`.
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
@@ -12,6 +12,7 @@ mod export;
 mod generate;
 mod inspect;
 mod out;
+mod profile;
 mod progress;
 mod render;
 mod schema;
@@ -49,6 +50,8 @@ enum Command {
     Estimate(estimate::Args),
     /// Simulate random device plans and write them as a data set
     Dataset(dataset::Args),
+    /// Measure ONNX models on this machine, alone and beside each other, and compare predictions
+    Profile(profile::Args),
     /// Generate a scenario from a seed
     Generate(generate::Args),
     /// Write a problem as MPS, LP or priced instance
@@ -122,6 +125,7 @@ pub fn main() -> ExitCode {
         Command::Validate(args) => validate::run(&args),
         Command::Estimate(args) => estimate::run(&args),
         Command::Dataset(args) => dataset::run(&args),
+        Command::Profile(args) => profile::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),

@@ -3,12 +3,13 @@
 
 use super::super::Measurements;
 use super::super::networks::{Layers, tier};
-use super::super::sample::{Half, Place};
+use super::super::sample::{Half, Place, Sample};
 use super::super::table::{Row, rows};
 use super::group;
 use crate::error::EstimatorError;
-use ecomap_instances::family::Block;
+use ecomap_instances::family::{Block, OpKind, OpWork};
 use ecomap_instances::profile::{Precision, UnitKind};
+use ecomap_instances::units::{Bytes, Ops};
 use std::path::Path;
 use std::sync::Arc;
 
@@ -45,7 +46,48 @@ pub(in super::super) fn load(root: &Path, all: &mut Measurements) -> Result<(), 
         all.samples.push(if checked { sample.in_half(Half::Check) } else { sample });
     }
     eager(&rows(&folder.join("gpu_model_totals.csv"))?, all);
+    for (file, mode) in [("15w", "15W"), ("50w", "50W"), ("maxn", "MAXN")] {
+        let name = format!("gpu_subgraph_latency_jetson_orin_agx_{file}.csv");
+        all.layers.extend(eager_layers(&rows(&folder.join(name))?, mode));
+    }
     Ok(())
+}
+
+/// Fused layers in `PyTorch` eager mode, FP16, batch 1, halved by network. The table's bytes are those of
+/// fp32 activations at any precision. Its types do not tell a depthwise convolution from a dense
+/// one; below five operations a byte no dense one of these networks lies.
+fn eager_layers(rows: &[Row], mode: &str) -> Vec<Sample> {
+    let Some(place) = Place::new(ORIN, mode, UnitKind::Gpu) else { return Vec::new() };
+    let gpu = group("orin", UnitKind::Gpu, "pytorch-eager");
+    rows.iter()
+        .filter(|r| r.text("precision") == "fp16" && r.text("batch") == "1")
+        .filter_map(|r| {
+            let measured = r.number("lat_mean_ms").filter(|x| *x > 0.0)?;
+            let (flops, bytes) = (r.number("flops")?, r.number("bytes").filter(|b| *b > 0.0)?);
+            let kind = match r.text("op_type") {
+                "matmul" => OpKind::Gemm,
+                kind if kind.starts_with("conv2d") && flops < 5.0 * bytes => OpKind::DepthwiseConv,
+                kind if kind.starts_with("conv2d") => OpKind::Conv,
+                // Everything else reads and writes elements, with a launch of its own.
+                _ => OpKind::Pool,
+            };
+            let op = OpWork { kind, count: 1, flops: Ops::new(flops), traffic: Bytes::new(bytes) };
+            let block = Block {
+                name: r.text("subgraph_id").to_owned(),
+                flops: op.flops,
+                weights: Bytes::ZERO,
+                input: Bytes::ZERO,
+                output: Bytes::ZERO,
+                ops: vec![op],
+            };
+            let device = format!("{ORIN} {mode}");
+            let name = r.text("model");
+            let mut sample =
+                place.sample(&gpu, device, name, Precision::Fp16, &Arc::new(vec![block]), measured);
+            sample.launch = false;
+            Some(sample)
+        })
+        .collect()
 }
 
 fn precision(text: &str) -> Option<Precision> {

@@ -6,7 +6,8 @@
 use super::super::Measurements;
 use super::super::networks;
 use super::super::sample::{Half, Place};
-use super::super::table::rows;
+use super::super::simulated::cuts::Cut;
+use super::super::table::{Row, rows};
 use super::group;
 use crate::error::EstimatorError;
 use ecomap_instances::profile::{Precision, UnitKind};
@@ -46,5 +47,36 @@ pub(in super::super) fn load(root: &Path, all: &mut Measurements) -> Result<(), 
             all.samples.push(sample);
         }
     }
+    cuts(&rows, all);
     Ok(())
+}
+
+/// Elements of the tensor that leaves each of GoogLeNet's groups but the last (Szegedy et al.,
+/// table 1).
+const LEAVING: [f64; 9] = [
+    192.0 * 784.0,
+    256.0 * 784.0,
+    480.0 * 196.0,
+    512.0 * 196.0,
+    512.0 * 196.0,
+    512.0 * 196.0,
+    528.0 * 196.0,
+    832.0 * 49.0,
+    832.0 * 49.0,
+];
+
+/// What one more tensor handed out adds: the difference of two profiles of the same network.
+fn cuts(rows: &[Row], all: &mut Measurements) {
+    for (from, column) in [
+        (UnitKind::Gpu, "trans_cost_after_group_starting_gpu_ms"),
+        (UnitKind::Dla, "trans_cost_after_group_starting_dla_ms"),
+    ] {
+        let googlenet = rows.iter().filter(|r| r.text("network") == "googlenet");
+        for ((n, row), elements) in googlenet.enumerate().zip(LEAVING) {
+            if let Some(added_ms) = row.number(column).filter(|x| *x > 0.0) {
+                let half = if n % 2 == 0 { Half::Fit } else { Half::Check };
+                all.cuts.push(Cut { from, bytes: 2.0 * elements, added_ms, half });
+            }
+        }
+    }
 }

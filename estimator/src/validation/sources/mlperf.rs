@@ -11,6 +11,7 @@
 
 use super::super::networks;
 use super::super::sample::{Group, Half, Place, Sample};
+use super::super::simulated::alone::TimedRun;
 use super::super::table::{Row, rows};
 use super::super::{Measurements, PowerRow};
 use super::group;
@@ -167,6 +168,7 @@ fn gpu(row: &Row, clocks: &Clocks, all: &mut Measurements) {
     let sample = place.sample(&group, label, network, Precision::Int8, &blocks, measured).in_half(half);
     if network != "bert" {
         spread(row, &group, half, all);
+        timed(row, &sample, all);
     }
     power(row, &sample, Watts::ZERO, power_half(row, device), all);
     all.samples.push(sample);
@@ -224,6 +226,7 @@ fn cpu(row: &Row, all: &mut Measurements) {
         .sample(&group, format!("{profile} {mode}"), row.text("benchmark"), precision, &blocks, measured)
         .in_half(half);
     spread(row, &group, half, all);
+    timed(row, &sample, all);
     // Power in other modes than the top one is all checked.
     let half = if mode == top { half } else { Half::Check };
     power(row, &sample, Watts::ZERO, half, all);
@@ -263,6 +266,14 @@ fn spread(row: &Row, group: &Group, half: Half, all: &mut Measurements) {
         (row.number("p50_ms"), row.number("p90_ms"), row.number("p99_ms"))
     {
         all.spreads.push((group.clone(), p90 / p50, p99 / p50, half));
+    }
+}
+
+fn timed(row: &Row, sample: &Sample, all: &mut Measurements) {
+    if let (Some(mean), Some(p90), Some(p99)) =
+        (row.number("mean_ms"), row.number("p90_ms"), row.number("p99_ms"))
+    {
+        all.runs.push(TimedRun { sample: sample.clone(), quantiles: [mean, p90, p99] });
     }
 }
 

@@ -5,6 +5,7 @@
 //! and the CPUs below 6 %.
 
 use super::super::Measurements;
+use super::super::simulated::rails::Recording;
 use super::super::stats::quantile;
 use super::super::table::{Row, rows};
 use crate::error::EstimatorError;
@@ -19,7 +20,15 @@ const FILES: [(&str, &str, &str); 5] = [
     ("resnet_training_30W.csv", "ResNet training", "30W"),
 ];
 
-/// One recording.
+/// Recordings that are only compared second by second. The training at its highest mode belongs to
+/// none of the profile's modes.
+const MORE: [(&str, &str, &str); 3] = [
+    ("resnet_maxn.csv", "ResNet", "MAXN"),
+    ("resnet_50W.csv", "ResNet", "50W"),
+    ("resnet_15W.csv", "ResNet", "15W"),
+];
+
+/// One recording in summary.
 #[derive(Debug, Clone, PartialEq)]
 pub struct RailTrace {
     /// What ran.
@@ -39,9 +48,21 @@ pub(in super::super) fn load(root: &Path, all: &mut Measurements) -> Result<(), 
         let rows = rows(&root.join("bronco_tegrastats").join(file))?;
         if !rows.is_empty() {
             all.rails.push(summary(&rows, load, mode));
+            all.recordings.push(recording(&rows, load, mode));
+        }
+    }
+    for (file, load, mode) in MORE {
+        let rows = rows(&root.join("bronco_tegrastats").join(file))?;
+        if !rows.is_empty() {
+            all.recordings.push(recording(&rows, load, mode));
         }
     }
     Ok(())
+}
+
+fn recording(rows: &[Row], load: &'static str, mode: &'static str) -> Recording {
+    let second = |r: &Row| Some((r.number("gr3d_pct")? / 100.0, r.number("sum_rails_mw")? / 1000.0));
+    Recording { load, mode, seconds: rows.iter().filter_map(second).collect() }
 }
 
 fn summary(rows: &[Row], load: &'static str, mode: &'static str) -> RailTrace {
