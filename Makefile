@@ -24,7 +24,7 @@ PROFILE_OUT ?= .tools/measured.json
 PEERS ?= 20
 PEERS_SEED ?= 1
 
-.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train profile schema deny peers clean
+.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train profile schema deny peers bench-peers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -83,6 +83,9 @@ schema: setup ## Regenerate the published JSON Schemas from the types
 
 deny: ## Licences, bans and sources of all dependencies (needs cargo-deny)
 	cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+bench-peers: setup ## Time price decomposition beside HiGHS, CP-SAT and SCIP from PyPI (BENCH_PEERS: arguments; hours without)
+	CARGO_FLAGS="$(CARGO_FLAGS)" bash benches/peers/bench.sh $(BENCH_PEERS)
 
 peers: setup ## Export instances as MPS, solve them with SCIP and HiGHS from PyPI, compare the optima
 	bash benches/peers/run.sh $(PEERS) $(PEERS_SEED)

@@ -12,14 +12,7 @@ target=${CARGO_TARGET_DIR:-target}
 out=$target/peers
 scenarios=instances/data/scenarios
 
-bash .ci/setup.sh --venv
-stamp=.venv/peers.requirements
-if ! cmp -s benches/peers/requirements.txt "$stamp"; then
-    echo "peers: making .venv"
-    python3 -m venv .venv
-    .venv/bin/python -m pip install --quiet --disable-pip-version-check --only-binary :all: -r benches/peers/requirements.txt
-    cp benches/peers/requirements.txt "$stamp"
-fi
+bash benches/peers/venv.sh
 
 cargo build --locked --release -p ecomap-service --bin ecomap
 ecomap=$target/release/ecomap

@@ -334,6 +334,43 @@ impl Instance {
         Self(parts)
     }
 
+    /// Changes caps of sites and capacities of rows; nothing when one of them is wrong.
+    ///
+    /// # Errors
+    /// A site or row that does not exist, a budget that is negative or beyond [`MAX_MAGNITUDE`].
+    pub fn set_budgets(
+        &mut self,
+        caps: &[(SiteIx, Option<Watts>)],
+        capacities: &[(CapacityIx, f64)],
+    ) -> Result<(), Issues> {
+        let mut bad = Collector::default();
+        let fine = |value: f64| (0.0..=MAX_MAGNITUDE).contains(&value);
+        for (site, cap) in caps {
+            let at = format!("/sites/{}/cap_w", site.at());
+            if site.at() >= self.0.sites.len() {
+                bad.push(Code::OutOfRange, at, format!("there are {} sites", self.0.sites.len()));
+            } else if !cap.is_none_or(|cap| fine(cap.get())) {
+                bad.push(Code::OutOfRange, at, "a cap is a number of watts, at least 0".to_owned());
+            }
+        }
+        for (row, capacity) in capacities {
+            let at = format!("/capacities/{}/capacity", row.at());
+            if row.at() >= self.0.capacities.len() {
+                bad.push(Code::OutOfRange, at, format!("there are {} capacities", self.0.capacities.len()));
+            } else if !fine(*capacity) {
+                bad.push(Code::OutOfRange, at, "a capacity is a number, at least 0".to_owned());
+            }
+        }
+        bad.finish()?;
+        for (site, cap) in caps {
+            self.0.sites[site.at()].cap = *cap;
+        }
+        for (row, capacity) in capacities {
+            self.0.capacities[row.at()].capacity = *capacity;
+        }
+        Ok(())
+    }
+
     /// The same instance with another objective.
     #[must_use]
     pub fn with_objective(&self, objective: Objective) -> Self {

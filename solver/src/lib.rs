@@ -33,6 +33,7 @@ pub mod reduce;
 pub mod registry;
 mod relax;
 pub mod report;
+pub mod resolve;
 mod scalar;
 pub mod solution;
 pub mod solve;
@@ -41,5 +42,6 @@ mod state;
 
 pub use error::SolverError;
 pub use registry::{by_name, solvers};
+pub use resolve::{BudgetChange, Resolver};
 pub use solution::{Certificate, Level, Solution};
 pub use solve::{CancelToken, Incumbent, Observer, SolveOptions, Solver, default_gap};

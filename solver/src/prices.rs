@@ -41,22 +41,43 @@ pub(crate) fn applies(instance: &Instance) -> bool {
         && (1..=ROWS).contains(&instance.capacities.len())
 }
 
-/// The problem over `columns`, shedding as a last option; `None` when a number is out of range.
-fn problem(instance: &Instance, costs: &Costs, columns: &[Vec<Column>]) -> Option<Problem> {
-    let mut builder = Builder::new(instance.capacities.iter().map(|c| c.capacity).collect());
-    let mut uses = Vec::new();
-    for (i, list) in columns.iter().enumerate() {
-        builder.class();
-        for column in list {
-            uses.clear();
-            uses.extend(column.choice(instance).uses.iter().map(|(row, amount)| (row.at(), *amount)));
-            builder.option(-column.cost, &uses);
+/// An instance as a knapsack: its columns in order, shedding as the last option of a class.
+#[derive(Debug, Clone)]
+pub(crate) struct Knapsack {
+    pub(crate) problem: Problem,
+    picks: Vec<Vec<Pick>>,
+}
+
+impl Knapsack {
+    /// `None` when a number is out of range.
+    pub(crate) fn new(instance: &Instance, costs: &Costs, columns: &[Vec<Column>]) -> Option<Self> {
+        let mut builder = Builder::new(instance.capacities.iter().map(|c| c.capacity).collect());
+        let mut uses = Vec::new();
+        for (i, list) in columns.iter().enumerate() {
+            builder.class();
+            for column in list {
+                uses.clear();
+                uses.extend(column.choice(instance).uses.iter().map(|(row, amount)| (row.at(), *amount)));
+                builder.option(-column.cost, &uses);
+            }
+            if instance.tenants[i].shedding.allowed {
+                builder.option(-costs.shed(i), &[]);
+            }
         }
-        if instance.tenants[i].shedding.allowed {
-            builder.option(-costs.shed(i), &[]);
-        }
+        let picks = columns.iter().map(|list| list.iter().map(|c| c.pick).collect()).collect();
+        Some(Self { problem: builder.build().ok()?, picks })
     }
-    builder.build().ok()
+
+    /// Columns.
+    pub(crate) fn len(&self) -> usize {
+        self.picks.iter().map(Vec::len).sum()
+    }
+
+    /// The plan of a choice.
+    pub(crate) fn plan(&self, choice: &[u32]) -> Assignment {
+        let picks = self.picks.iter().zip(choice).map(|(list, j)| list.get(*j as usize).copied()).collect();
+        Assignment { picks, modes: Vec::new() }
+    }
 }
 
 /// Bound, plan and regrets within the time until `until`.
@@ -67,18 +88,15 @@ pub(crate) fn search(
     options: &SolveOptions,
     until: Option<Duration>,
 ) -> Option<Priced> {
-    let problem = problem(instance, costs, columns)?;
+    let knapsack = Knapsack::new(instance, costs, columns)?;
+    let problem = &knapsack.problem;
     let clock = &options.clock;
     let stop = || options.cancel.is_cancelled() || until.is_some_and(|at| clock.now() >= at);
     let count = columns.iter().map(Vec::len).sum::<usize>() as u64;
     let work = (if options.gap >= ROUGH { LONG } else { SHORT } * count).min(WORK);
     let limits = Limits { gap: options.gap, work, seed: options.seed, stop: &stop };
-    let answer = ecomap_mmkp::solve(&problem, &limits);
-    let best = answer.choice.as_ref().map(|choice| {
-        let picks: Vec<Option<Pick>> =
-            columns.iter().zip(choice).map(|(list, j)| list.get(*j as usize).map(|c| c.pick)).collect();
-        (Assignment { picks, modes: Vec::new() }, -answer.value)
-    });
+    let answer = ecomap_mmkp::solve(problem, &limits);
+    let best = answer.choice.as_ref().map(|choice| (knapsack.plan(choice), -answer.value));
     let certificate = problem.certify(&answer.prices);
     let regret = columns
         .iter()

@@ -62,6 +62,11 @@ pub(crate) struct Relaxation<'a> {
     /// all columns together can be worth.
     artificial: Vec<f64>,
     constant: f64,
+    site: Vec<Option<u32>>,
+    capacity: Vec<u32>,
+    /// Rows that do not depend on the tenants come first.
+    shared: usize,
+    choice: BTreeMap<(usize, usize, usize), u32>,
 }
 
 /// The best bound found, and how far each column is from it.
@@ -75,6 +80,27 @@ pub(crate) struct Bound {
     pub rounds: usize,
     /// Whether the linear program was solved to the end.
     pub converged: bool,
+    /// μ, by row.
+    pub multipliers: Vec<f64>,
+}
+
+/// Multipliers by what their rows are about, to be used on the same classes with other tenants.
+/// Those of rows (10) are left out: 0 is a valid multiplier.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Prices {
+    /// Rows of classes, sites, capacities and the fleet, in order.
+    shared: Vec<f64>,
+    /// Rows (2a): (tenant, class, mode).
+    choice: BTreeMap<(usize, usize, usize), f64>,
+}
+
+impl Prices {
+    /// For tenants renumbered; those that `renumbered` does not know are gone.
+    pub(crate) fn map(&self, renumbered: impl Fn(usize) -> Option<usize>) -> Self {
+        let choice = self.choice.iter();
+        let choice = choice.filter_map(|((i, q, m), p)| Some(((renumbered(*i)?, *q, *m), *p))).collect();
+        Self { shared: self.shared.clone(), choice }
+    }
 }
 
 /// Positions of the coupling rows.
@@ -95,6 +121,8 @@ struct Rows {
     /// Rows (10c) over a pool: at most one member at a site, at most as many as there are boards
     /// in a class.
     apart: Vec<Apart>,
+    /// Rows before `choice`.
+    shared: usize,
     rhs: Vec<f64>,
 }
 
@@ -158,6 +186,7 @@ impl Rows {
         let fleet = instance.fleet_accuracy_floor.map(|_| row(0.0));
         let levels =
             levels.iter().map(|level| row(level.at_most - constant(instance, &level.costs))).collect();
+        let shared = row(0.0) as usize + 1; // a row without entries, to count by
         let hosts: BTreeSet<(usize, usize, usize)> = columns
             .iter()
             .flatten()
@@ -192,7 +221,21 @@ impl Rows {
                 }
             }
         }
-        Self { load, bandwidth, power, memory, site, capacity, fleet, levels, choice, together, apart, rhs }
+        Self {
+            load,
+            bandwidth,
+            power,
+            memory,
+            site,
+            capacity,
+            fleet,
+            levels,
+            choice,
+            together,
+            apart,
+            shared,
+            rhs,
+        }
     }
 }
 
@@ -262,7 +305,42 @@ impl<'a> Relaxation<'a> {
             shed,
             artificial: (0..instance.tenants.len()).map(|i| 2.0 * costs.shed(i) + worth + 1.0).collect(),
             constant: constant(instance, costs),
+            shared: rows.shared,
+            site: rows.site,
+            capacity: rows.capacity,
+            choice: rows.choice,
         }
+    }
+
+    /// L(μ) at the instance's budgets, its slope in each budget (watts of the sites, then capacities;
+    /// cost for each unit less), and the budgets: L(μ) at other budgets b′ is L(μ) − slope·(b′ − b).
+    pub(crate) fn plane(&self, multipliers: &[f64]) -> (f64, Vec<f64>, Vec<f64>) {
+        let at = |row: u32| multipliers.get(row as usize).copied().unwrap_or(0.0);
+        let sites = self.site.iter().map(|row| row.map_or(0.0, at));
+        let rows = self.capacity.iter().zip(&self.instance.capacities);
+        let slope = sites.chain(rows.map(|(row, c)| at(*row) / scale(c.capacity))).collect();
+        let caps = self.instance.sites.iter().map(|s| s.cap.map_or(f64::INFINITY, |c| c.get()));
+        let budgets = caps.chain(self.instance.capacities.iter().map(|c| c.capacity)).collect();
+        (self.lagrangian(multipliers), slope, budgets)
+    }
+
+    /// The multipliers by what their rows are about.
+    pub(crate) fn named(&self, multipliers: &[f64]) -> Prices {
+        let at = |row: usize| multipliers.get(row).copied().unwrap_or(0.0);
+        Prices {
+            shared: (0..self.shared).map(at).collect(),
+            choice: self.choice.iter().map(|(key, row)| (*key, at(*row as usize))).collect(),
+        }
+    }
+
+    /// Multipliers of this relaxation's rows; `None` when its classes, sites or capacities are others.
+    pub(crate) fn multipliers_of(&self, prices: &Prices) -> Option<Vec<f64>> {
+        let mut multipliers = vec![0.0; self.rhs.len()];
+        multipliers.get_mut(..self.shared)?.clone_from_slice(prices.shared.get(..self.shared)?);
+        for (key, row) in &self.choice {
+            multipliers[*row as usize] = prices.choice.get(key).copied().unwrap_or(0.0);
+        }
+        (prices.shared.len() == self.shared).then_some(multipliers)
     }
 
     /// Options in the relaxation.
@@ -325,7 +403,7 @@ impl<'a> Relaxation<'a> {
             }
         }
         let (value, multipliers) = best;
-        Ok(Bound { value, slack: self.slacks(&multipliers), rounds, converged })
+        Ok(Bound { value, slack: self.slacks(&multipliers), rounds, converged, multipliers })
     }
 
     fn blank(&self, fill: f64) -> Vec<Vec<f64>> {

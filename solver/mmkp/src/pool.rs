@@ -18,6 +18,23 @@ const DEFAULT_NUMBERS: usize = 64 << 20;
 /// Most plans and price vectors: lookup reads them all.
 const MOST: usize = 768;
 
+/// How far before a plan begins to fit, as a share of the segment, a lookup is judged.
+const BEFORE: f64 = 1e-6;
+
+/// From which share of the segment on such a use fits; `None` if nowhere on it.
+fn begins(used: &[f64], low: &[f64], high: &[f64]) -> Option<f64> {
+    let mut from = 0.0_f64;
+    for ((u, l), h) in used.iter().zip(low).zip(high) {
+        if *u > l + tolerance(*l) {
+            if *u > h + tolerance(*h) || h <= l {
+                return None;
+            }
+            from = from.max((u - l) / (h - l));
+        }
+    }
+    Some(from.min(1.0))
+}
+
 /// Prices and what they prove.
 #[derive(Debug, Clone, PartialEq)]
 struct Priced {
@@ -200,8 +217,9 @@ impl Pool {
     /// answer within `gap` by lookup, the pool is full, or `limits` end it. Returns the largest gap
     /// left on the segment.
     ///
-    /// Between two neighbouring points that were solved the stored plan stays and the bound rises,
-    /// so the gap is largest just below the upper one: the interval where that is worst is halved.
+    /// Between the capacities from which on two neighbouring plans fit the answer stays and the bound
+    /// rises, so the gap is largest just before the next plan fits: the interval where that is worst
+    /// is halved.
     ///
     /// # Errors
     /// As [`resolve`](Self::resolve).
@@ -214,22 +232,32 @@ impl Pool {
     ) -> Result<f64, ProblemError> {
         let at = |t: f64| -> Vec<f64> { low.iter().zip(high).map(|(l, h)| l + t * (h - l)).collect() };
         let inner = Limits { gap: gap * 0.25, ..*limits };
-        let mut points = vec![0.0, 1.0];
         self.resolve(&at(0.0), &inner)?;
         self.resolve(&at(1.0), &inner)?;
+        let mut solved = 2;
         loop {
-            let worst = points
-                .windows(2)
-                .map(|w| (self.lookup(&at(w[1] - 1e-9)).gap(), w[0], w[1]))
+            let mut from: Vec<f64> = self.plans.iter().filter_map(|p| begins(&p.used, low, high)).collect();
+            from.push(1.0);
+            from.sort_by(f64::total_cmp);
+            let worst = from
+                .iter()
+                .map(|t| (t - BEFORE).max(0.0))
+                .chain([1.0])
+                .map(|t| (self.lookup(&at(t)).gap(), t))
                 .max_by(|a, b| a.0.total_cmp(&b.0));
-            let Some((left, from, to)) = worst else { return Ok(f64::INFINITY) };
-            if left <= gap || self.priced.len() >= self.most || to - from < 1e-6 || (limits.stop)() {
+            let Some((left, to)) = worst else { return Ok(f64::INFINITY) };
+            if left <= gap || solved >= 2 * self.most || (limits.stop)() {
                 return Ok(left);
             }
-            let middle = f64::midpoint(from, to);
-            self.resolve(&at(middle), &inner)?;
-            let position = points.partition_point(|p| *p < middle);
-            points.insert(position, middle);
+            let since = from.iter().copied().filter(|t| *t <= to).fold(0.0, f64::max);
+            let middle = f64::midpoint(since, to);
+            // Where a plan fits from just below on, another one at the point itself is what helps.
+            let next = if to - since > 16.0 * BEFORE { middle } else { to };
+            self.resolve(&at(next), &inner)?;
+            if next == to && self.lookup(&at(to)).gap() > gap {
+                return Ok(left);
+            }
+            solved += 1;
         }
     }
 
