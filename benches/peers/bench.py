@@ -39,7 +39,7 @@ SETS = {
     "lookup-1000x10": (1000, 10, 10, "lookup", 1e-3, []),
 }
 COLUMNS = "set,tenants,options,rows,seed,solver,version,threads,asked_gap,seconds,value,bound,gap,status".split(",")
-CHANGES = 20
+CHANGES = 5
 
 
 class Instance:

@@ -68,6 +68,14 @@ pub enum ServiceError {
     /// The solver failed.
     #[error(transparent)]
     Solver(#[from] SolverError),
+    /// The process that solves cannot be started.
+    #[error("cannot start {} to solve in: {source}", program.display())]
+    Worker {
+        /// This program.
+        program: PathBuf,
+        /// Reason.
+        source: std::io::Error,
+    },
     /// The estimator failed.
     #[error(transparent)]
     Estimator(EstimatorError),

@@ -6,8 +6,9 @@
 //! 2. [`pipeline`] joins the other crates: parse → validate → price → solve → check → result.
 //! 3. [`joint`] asks the learned predictor about the plan of a result.
 //! 4. [`contention`] lends the joint predictor to the solver.
-//! 5. [`cli`] is the command line; `main.rs` only calls it.
-//! 6. [`http`] is the server: bounded bodies, a bounded pool of solver threads, RFC 9457 errors.
+//! 5. [`worker`] runs the solver in a process of its own.
+//! 6. [`cli`] is the command line; `main.rs` only calls it.
+//! 7. [`http`] is the server: bounded bodies, a bounded pool of solver threads, RFC 9457 errors.
 //!
 //! The mathematics is in `ecomap-solver`, prediction in `ecomap-estimator`.
 
@@ -20,5 +21,6 @@ pub mod input;
 pub mod joint;
 pub mod pipeline;
 pub mod steady;
+pub mod worker;
 
 pub use error::ServiceError;

@@ -6,6 +6,7 @@ use crate::ServiceError;
 use crate::contention::{self, Contention};
 use crate::input;
 use crate::steady::Steady;
+use crate::worker::{self, Isolated};
 use ecomap_estimator::Roofline;
 use ecomap_instances::format::result_v1::{
     CheckedRowDto, CheckerDto, PlanDto, PricingReportDto, ResultDto, ViolationDto,
@@ -106,6 +107,8 @@ pub struct Request {
     pub notes: Vec<String>,
     /// Rules on stability beyond those of the input.
     pub steady: Steady,
+    /// Solver processes; `None`: in this process.
+    pub isolated: Option<Isolated>,
 }
 
 impl Default for Request {
@@ -124,6 +127,7 @@ impl Default for Request {
             clock: SystemClock::shared(),
             notes: Vec::new(),
             steady: Steady::default(),
+            isolated: None,
         }
     }
 }
@@ -350,7 +354,12 @@ pub fn solve(
         let (solution, report) = contention::solve(priced, instance, &options, observer)?;
         (solution, Some(report))
     } else {
-        (solver.solve(instance, &options, observer)?, None)
+        let isolated = request.isolated.as_ref().filter(|i| solver.is_exact() && i.takes(instance));
+        let solution = match isolated {
+            Some(isolated) => worker::solve(isolated, solver.name(), instance, &options, observer)?,
+            None => solver.solve(instance, &options, observer)?,
+        };
+        (solution, None)
     };
     let stability = if request.steady.weigh {
         let options = SolveOptions { time_limit: left(request.clock.now(), 1.0), ..options };

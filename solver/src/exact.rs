@@ -365,6 +365,13 @@ impl<'a, 'o> Run<'a, 'o> {
         });
     }
 
+    /// Hands a plan to the observer, if it passes the checker.
+    pub(crate) fn hand_over(&mut self, plan: &Assignment) {
+        if self.admits(plan) {
+            self.observer.plan(plan);
+        }
+    }
+
     /// Solves one scalar objective subject to earlier levels.
     pub(crate) fn level(
         &mut self,
@@ -408,8 +415,9 @@ impl<'a, 'o> Run<'a, 'o> {
         {
             start = Some(best);
         }
-        if let Some((_, value)) = &start {
+        if let Some((plan, value)) = &start {
             self.report(Some(*value), None, 0);
+            self.hand_over(plan);
         }
         self.clocked("start", at);
         let mut tried = 0;
@@ -582,6 +590,9 @@ impl<'a, 'o> Run<'a, 'o> {
             self.clocked("start", at);
         }
         self.report(start.as_ref().map(|s| s.1), Some(bound.value), 0);
+        if let Some((plan, _)) = &start {
+            self.hand_over(plan);
+        }
         let count: usize = columns.iter().map(Vec::len).sum();
         if start.is_none() && count <= self.strategy.core {
             // Nothing to fix columns with: all of them.
@@ -646,13 +657,18 @@ impl<'a, 'o> Run<'a, 'o> {
         let at = self.options.clock.now();
         let settings = self.settings(share);
         let known = start.map(|(_, value)| *value);
-        let outcome = highs::solve_mip(model, vector.as_deref(), &settings, &mut |incumbent| {
-            let primal = match (incumbent.primal, known) {
-                (Some(p), Some(k)) => Some(p.min(k)),
-                (p, k) => p.or(k),
+        let outcome = {
+            let this = std::cell::RefCell::new(&mut *self);
+            let mut progress = |incumbent: &Incumbent| {
+                let primal = match (incumbent.primal, known) {
+                    (Some(p), Some(k)) => Some(p.min(k)),
+                    (p, k) => p.or(k),
+                };
+                this.borrow_mut().report(primal, scope.bound(incumbent.dual), incumbent.nodes);
             };
-            self.report(primal, scope.bound(incumbent.dual), incumbent.nodes);
-        })?;
+            let mut improved = |values: &[f64]| this.borrow_mut().hand_over(&reader.plan(values));
+            highs::solve_mip(model, vector.as_deref(), &settings, &mut progress, &mut improved)?
+        };
         self.clocked("solve", at);
         let read = outcome.columns.as_ref().map(|values| reader.plan(values));
         let refused = read.as_ref().is_some_and(|plan| !self.admits(plan));

@@ -94,6 +94,7 @@ pub(crate) fn improve(
             (plan, value) = (better, now);
             gained = true;
             run.report(Some(value), Some(bound.value), nodes);
+            run.hand_over(&plan);
         }
     }
     Ok((Some((plan, value)), nodes))

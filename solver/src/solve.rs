@@ -89,6 +89,11 @@ pub struct Incumbent {
 pub trait Observer {
     /// A better plan or bound was found.
     fn progress(&mut self, incumbent: &Incumbent);
+
+    /// A plan that passes the checker, on the way; the one that a solve returns is not repeated.
+    fn plan(&mut self, plan: &Assignment) {
+        let _ = plan;
+    }
 }
 
 /// Ignores progress.

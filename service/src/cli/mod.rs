@@ -58,6 +58,9 @@ enum Command {
     Export(export::Args),
     /// Run the HTTP service
     Serve(serve::Args),
+    /// Solve one task for `serve`, from standard input
+    #[command(hide = true)]
+    Worker,
     /// Print the JSON Schema of a format
     Schema(schema::Args),
     /// List hardware profiles, model families, scenarios and solvers, or make a family of ONNX files
@@ -129,6 +132,9 @@ pub fn main() -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Worker => {
+            crate::worker::serve(&mut std::io::stdout()).map(|()| Exit::Ok).map_err(Into::into)
+        }
         Command::Schema(args) => schema::run(&args),
         Command::Catalog(args) => catalog::run(&args),
         Command::Inspect(args) => inspect::run(&args),

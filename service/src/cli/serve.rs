@@ -6,6 +6,7 @@ use crate::http::server::signals;
 use crate::http::{Config, Server};
 use crate::input;
 use crate::pipeline::{self, Sizes};
+use crate::worker::{Isolated, Isolation};
 use ecomap_instances::format::Format;
 use ecomap_solver::clock::SystemClock;
 use std::io::IsTerminal;
@@ -54,6 +55,9 @@ pub(super) struct Args {
     /// Seconds that running requests may go on after SIGTERM
     #[arg(long, env = "ECOMAP_GRACE", value_name = "SECONDS", default_value = "10", value_parser = parse_seconds)]
     grace: f64,
+    /// Problems solved in a process of their own, which can always be stopped
+    #[arg(long, env = "ECOMAP_ISOLATE", value_enum, default_value_t)]
+    isolate: Isolation,
     /// Write logs as JSON
     #[arg(long, env = "ECOMAP_LOG_JSON")]
     log_json: bool,
@@ -84,6 +88,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         max_time_limit: Duration::from_secs_f64(args.max_time_limit),
         max_options: args.max_options,
         grace: Duration::from_secs_f64(args.grace),
+        isolated: std::env::current_exe().ok().map(|program| Isolated { isolation: args.isolate, program }),
         ..defaults
     };
     let runtime =

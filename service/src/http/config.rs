@@ -2,6 +2,7 @@
 
 use crate::input::{self, Document};
 use crate::pipeline::Sizes;
+use crate::worker::Isolated;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -36,6 +37,8 @@ pub struct Config {
     pub max_options: u64,
     /// How long running requests may go on after a signal to stop.
     pub grace: Duration,
+    /// Processes to solve in; `None`: on the solver threads.
+    pub isolated: Option<Isolated>,
 }
 
 impl Default for Config {
@@ -56,6 +59,7 @@ impl Default for Config {
             max_threads: u32::try_from(cores).unwrap_or(1),
             max_options: 2_000_000,
             grace: Duration::from_secs(10),
+            isolated: None,
         }
     }
 }

@@ -125,7 +125,7 @@ pub fn cheapest(
         cancel: options.cancel.clone(),
         clock: options.clock.clone(),
     };
-    let outcome = highs::solve_mip(model, None, &settings, &mut |_| {})?;
+    let outcome = highs::solve_mip(model, None, &settings, &mut |_| {}, &mut |_| {})?;
     if outcome.termination == Termination::Infeasible {
         return Ok(None);
     }

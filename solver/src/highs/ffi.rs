@@ -22,6 +22,8 @@ pub(super) struct Watch<'a> {
     pub stop: &'a dyn Fn() -> bool,
     /// Primal bound, dual bound, nodes.
     pub progress: &'a mut dyn FnMut(Option<f64>, Option<f64>, u64),
+    /// Column values of a better solution.
+    pub improved: &'a mut dyn FnMut(&[f64]),
 }
 
 /// The version of HiGHS that is linked.
@@ -93,6 +95,11 @@ unsafe extern "C" fn on_callback(
             let finite = |x: f64| (x.is_finite() && x.abs() < 1e30).then_some(x);
             let nodes = u64::try_from(out.mip_node_count).unwrap_or(0);
             (watch.progress)(finite(out.mip_primal_bound), finite(out.mip_dual_bound), nodes);
+            let size = usize::try_from(out.mip_solution_size).unwrap_or(0);
+            if kind == kHighsCallbackMipImprovingSolution && !out.mip_solution.is_null() && size > 0 {
+                // SAFETY: HiGHS passes so many values of the columns for the time of the call.
+                (watch.improved)(unsafe { std::slice::from_raw_parts(out.mip_solution, size) });
+            }
         }
         (watch.stop)()
     }));

@@ -54,7 +54,8 @@ const FEASIBLE: i64 = 2;
 
 /// Solves a MIP.
 ///
-/// `progress` is called from the solving thread with bounds in the model's units.
+/// `progress` is called from the solving thread with bounds in the model's units, `improved` with the column
+/// values of each better solution.
 ///
 /// # Errors
 /// [`SolverError::Highs`] when HiGHS refuses a call.
@@ -63,6 +64,7 @@ pub fn solve_mip(
     start: Option<&[f64]>,
     settings: &Settings,
     progress: &mut dyn FnMut(&Incumbent),
+    improved: &mut dyn FnMut(&[f64]),
 ) -> Result<Outcome, SolverError> {
     set(&mut model, "output_flag", false)?;
     set(&mut model, "mip_rel_gap", settings.gap)?;
@@ -89,6 +91,7 @@ pub fn solve_mip(
         progress: &mut |primal, dual, nodes| {
             progress(&Incumbent { primal, dual, nodes, elapsed: settings.clock.now().saturating_sub(begun) });
         },
+        improved,
     };
     let solved = ffi::run_watched(model, &mut watch)?;
     outcome(&solved, settings)
@@ -145,6 +148,7 @@ pub fn solve_lp(
     let mut watch = ffi::Watch {
         stop: &|| settings.cancel.is_cancelled() || deadline.is_some_and(|d| settings.clock.now() >= d),
         progress: &mut |_, _, _| {},
+        improved: &mut |_| {},
     };
     let model = match ffi::run_watched(model, &mut watch) {
         Ok(model) => model,

@@ -81,6 +81,7 @@ fn work(
             clock: Arc::clone(&app.clock),
             notes: params.notes,
             steady: params.steady,
+            isolated: app.config.isolated.clone(),
         };
         pipeline::solve(&priced, &request, &mut ())
     };
