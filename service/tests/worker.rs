@@ -56,7 +56,8 @@ fn a_worker_answers_as_the_solver_does() {
     for name in ["tiny", "xavier-3"] {
         let priced = priced(&scenario(name));
         let there = pipeline::solve(&priced, &request(60), &mut ()).unwrap().solution;
-        let here = pipeline::solve(&priced, &Request { isolated: None, ..request(60) }, &mut ()).unwrap().solution;
+        let here =
+            pipeline::solve(&priced, &Request { isolated: None, ..request(60) }, &mut ()).unwrap().solution;
         assert_eq!(there.assignment, here.assignment, "{name}");
         assert_eq!(there.certificate, here.certificate, "{name}");
         assert_eq!(there.status, here.status);
@@ -105,7 +106,8 @@ fn killed_mid_solve_it_leaves_the_best_plan_and_its_gap() {
 fn a_program_that_is_no_worker_still_gets_a_plan() {
     let priced = priced(&scenario("tiny"));
     let isolated = Isolated { program: PathBuf::from("/bin/true"), ..isolated() };
-    let answer = pipeline::solve(&priced, &Request { isolated: Some(isolated), ..request(60) }, &mut ()).unwrap();
+    let answer =
+        pipeline::solve(&priced, &Request { isolated: Some(isolated), ..request(60) }, &mut ()).unwrap();
     assert!(answer.solution.verdict.unwrap().passes());
     let isolated = Isolated { program: PathBuf::from("/nonexistent"), ..self::isolated() };
     assert!(pipeline::solve(&priced, &Request { isolated: Some(isolated), ..request(60) }, &mut ()).is_err());

@@ -18,7 +18,7 @@ use crate::error::SolverError;
 use crate::formulation::{Formulation, LevelRow, Shape};
 use crate::highs::{self, Settings};
 use crate::lns;
-use crate::prices;
+use crate::prices::{self, Effort};
 use crate::pricing::Costs;
 use crate::reduce;
 use crate::relax::{Bound, Relaxation};
@@ -55,6 +55,9 @@ impl Strategy {
     /// What the registered solver uses.
     pub const DEFAULT: Self = Self { direct: 2_000, core: 20_000, enumerate: true, prices: true };
 }
+
+/// Columns open after pricing, beyond one a tenant, from which on the time goes to moves first.
+const OPEN: usize = 150;
 
 /// The exact solver.
 #[derive(Debug, Clone, Copy)]
@@ -458,11 +461,16 @@ impl<'a, 'o> Run<'a, 'o> {
     /// Prices over the capacity rows; their plan only if it passes the checker.
     fn priced(&mut self, costs: &Costs, columns: &[Vec<Column>]) -> Option<prices::Priced> {
         let at = self.options.clock.now();
-        let share = if self.options.gap >= 1e-5 { 0.5 } else { 0.1 };
-        let until = self.left().map(|left| at + left.mul_f64(share));
-        let found = prices::search(self.instance, costs, columns, self.options, until);
+        let until = |share: f64| self.left().map(|left| at + left.mul_f64(share));
+        let search =
+            |effort, until| prices::search(self.instance, costs, columns, self.options, effort, until);
+        let mut found = search(Effort::Short, until(0.5))?;
+        // Where so many columns are left open HiGHS proves nothing in time, but moves still find better plans.
+        let open = found.near().saturating_sub(columns.len());
+        if open > OPEN && !self.within_gap(found.best.as_ref(), Some(found.bound)) {
+            found = search(Effort::Long, until(0.6))?;
+        }
         self.clocked("prices", at);
-        let mut found = found?;
         found.bound += self.instance.tenants.iter().map(|t| costs.switching(t)).sum::<f64>();
         found.best = found.best.and_then(|(plan, _)| {
             let passes = checker::check(self.instance, &plan, &self.objective).passes();

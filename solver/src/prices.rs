@@ -22,6 +22,23 @@ const LONG: u64 = 100_000;
 const SHORT: u64 = 1_000;
 const WORK: u64 = 2_000_000_000;
 
+/// How long to search where the gap is fine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Effort {
+    /// For a plan to fix columns by.
+    Short,
+    /// For the plan itself.
+    Long,
+}
+
+impl Priced {
+    /// Columns that a better plan can use.
+    pub fn near(&self) -> usize {
+        let Some((_, value)) = &self.best else { return usize::MAX };
+        self.regret.iter().flatten().filter(|regret| self.bound + **regret <= *value).count()
+    }
+}
+
 /// What prices gave, in minimised cost without the constant part.
 pub(crate) struct Priced {
     /// A plan and its cost.
@@ -86,6 +103,7 @@ pub(crate) fn search(
     costs: &Costs,
     columns: &[Vec<Column>],
     options: &SolveOptions,
+    effort: Effort,
     until: Option<Duration>,
 ) -> Option<Priced> {
     let knapsack = Knapsack::new(instance, costs, columns)?;
@@ -93,7 +111,8 @@ pub(crate) fn search(
     let clock = &options.clock;
     let stop = || options.cancel.is_cancelled() || until.is_some_and(|at| clock.now() >= at);
     let count = columns.iter().map(Vec::len).sum::<usize>() as u64;
-    let work = (if options.gap >= ROUGH { LONG } else { SHORT } * count).min(WORK);
+    let long = effort == Effort::Long || options.gap >= ROUGH;
+    let work = (if long { LONG } else { SHORT } * count).min(WORK);
     let limits = Limits { gap: options.gap, work, seed: options.seed, stop: &stop };
     let answer = ecomap_mmkp::solve(problem, &limits);
     let best = answer.choice.as_ref().map(|choice| (knapsack.plan(choice), -answer.value));

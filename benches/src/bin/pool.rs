@@ -7,9 +7,11 @@
 #![allow(clippy::print_stdout)] // a command line prints
 
 use clap::{Args, Parser, Subcommand};
+use ecomap_instances::format::mmkp;
 use ecomap_mmkp::pool::Pool;
 use ecomap_mmkp::{Answer, Limits, Problem, generate, solve};
 use ecomap_solver::clock::{Clock, SystemClock};
+use ecomap_solver::{SolveOptions, by_name};
 use serde_json::{Value, json};
 use std::fmt::Write as _;
 use std::path::PathBuf;
@@ -35,6 +37,8 @@ enum Command {
     Lookup(Lookup),
     /// Time by number of tenants, and the exponent of its growth
     Growth(Growth),
+    /// Solves to proven optimality by the registered solver, reading and checking included
+    Proved(Cold),
     /// Writes a problem in the MMKP library's layout
     Export(Export),
 }
@@ -119,6 +123,7 @@ fn main() -> Result<(), Fault> {
         Command::Resolve(args) => within(args.shape.threads, || resolve(&args))?,
         Command::Lookup(args) => within(args.shape.threads, || lookup(&args))?,
         Command::Growth(args) => within(args.shape.threads, || growth(&args))?,
+        Command::Proved(args) => within(args.shape.threads, || proved(&args))?,
         Command::Export(args) => export(&args),
     }
 }
@@ -295,8 +300,40 @@ fn slope(points: &[(f64, f64)]) -> f64 {
     over / under
 }
 
+fn proved(args: &Cold) -> Done {
+    let text = text(&problem(&args.shape)?)?;
+    let instance = mmkp::read(text.as_bytes(), "pool")?;
+    let clock = SystemClock::new();
+    let mut seconds = Vec::new();
+    for _ in 0..args.repeat.max(1) {
+        let options = SolveOptions {
+            gap: 0.0,
+            time_limit: Some(Duration::from_secs_f64(args.limit)),
+            ..SolveOptions::default()
+        };
+        let start = clock.now();
+        let solution = by_name("exact")?.solve(&instance, &options, &mut ())?;
+        seconds.push((clock.now() - start).as_secs_f64());
+        if seconds.len() == args.repeat.max(1) {
+            let c = &solution.certificate;
+            let more = json!({
+                "seconds": median(seconds.clone()), "value": c.primal, "bound": c.dual, "gap": c.gap(),
+                "fits": solution.verdict.as_ref().is_some_and(ecomap_solver::checker::Verdict::passes),
+                "method": c.method,
+            });
+            println!("{}", described(&args.shape, more));
+        }
+    }
+    Ok(())
+}
+
 fn export(args: &Export) -> Done {
-    let problem = problem(&args.shape)?;
+    std::fs::write(&args.out, text(&problem(&args.shape)?)?)?;
+    Ok(())
+}
+
+/// The problem in the MMKP library's layout.
+fn text(problem: &Problem) -> Result<String, Fault> {
     let mut text = format!("{} {}\n", problem.classes(), problem.rows());
     for c in problem.capacity() {
         write!(text, "{c} ")?;
@@ -311,6 +348,5 @@ fn export(args: &Export) -> Done {
         }
     }
     text.push('\n');
-    std::fs::write(&args.out, text)?;
-    Ok(())
+    Ok(text)
 }
