@@ -16,6 +16,7 @@ pub mod cli;
 pub mod contention;
 pub mod error;
 pub mod explain;
+pub mod frontier;
 pub mod http;
 pub mod input;
 pub mod joint;

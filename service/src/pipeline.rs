@@ -422,7 +422,7 @@ pub struct Recheck {
 }
 
 /// The objective of a result, as far as it can be told from it.
-fn claimed_objective(priced: &Priced, result: &ResultDto) -> Option<Objective> {
+pub(crate) fn claimed_objective(priced: &Priced, result: &ResultDto) -> Option<Objective> {
     let own = &priced.instance.objective;
     match &result.objective {
         None => Some(own.clone()),

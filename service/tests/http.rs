@@ -246,3 +246,48 @@ async fn metrics_count_what_happened() {
     }
     server.ended().await;
 }
+
+#[tokio::test]
+async fn problems_and_tenants_of_plans_are_explained() {
+    let server = start(config()).await;
+    let told = body(server.post("/v1/explain?what_if=true&time_limit_s=50", scenario("tiny")).await).await;
+    assert_eq!((&told["reason"], &told["skipped"]), (&json!("none"), &json!([])), "{told:#}");
+    assert!(told["changes"].as_array().expect("a list").len() > 1);
+
+    let result = body(server.post("/v1/solve", scenario("tiny")).await).await;
+    let input: Value = serde_json::from_slice(&scenario("tiny")).expect("JSON");
+    let both = json!({ "input": input, "result": result }).to_string();
+    let tenant = result["plan"]["tenants"][0]["tenant"].as_str().expect("a name");
+    let path = format!("/v1/explain?tenant={tenant}&time_limit_s=50");
+    let told = body(server.post(&path, both.clone()).await).await;
+    assert_eq!(told["plan_value"], result["objective"]["value"], "{told:#}");
+    assert!(told["alternatives"].as_array().expect("a list").len() > 1, "{told:#}");
+
+    let told = problem(server.post("/v1/explain", both.clone()).await, 400, "E4000").await;
+    assert_eq!(told["errors"][0]["pointer"], "?tenant");
+    problem(server.post("/v1/explain?tenant=nobody", both).await, 400, "E4000").await;
+    problem(server.post("/v1/explain?solver=exact", scenario("tiny")).await, 400, "E4000").await;
+    let stray = json!({ "input": input, "results": result }).to_string();
+    problem(server.post("/v1/explain?tenant=a", stray).await, 422, "E4022").await;
+    problem(server.get("/v1/explain").await, 405, "E4005").await;
+    server.ended().await;
+}
+
+#[tokio::test]
+async fn frontiers_are_found() {
+    let server = start(config()).await;
+    let path = "/v1/frontier?axes=carbon-delay&points=6&time_limit_s=50";
+    let found = body(server.post(path, scenario("xavier-3")).await).await;
+    assert_eq!(
+        (&found["format"], &found["status"]),
+        (&json!("ecomap.frontier/v1"), &json!("optimal")),
+        "{found:#}"
+    );
+    assert!(found["points"].as_array().expect("a list").len() >= 3);
+    let told =
+        problem(server.post("/v1/frontier?axes=x&points=-1", scenario("tiny")).await, 400, "E4000").await;
+    assert_eq!(told["errors"].as_array().map(Vec::len), Some(2));
+    let without = problem(server.post("/v1/frontier", common::hard_problem()).await, 422, "E4024").await;
+    assert!(without["detail"].as_str().expect("text").contains("devices"));
+    server.ended().await;
+}

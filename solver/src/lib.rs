@@ -25,6 +25,7 @@ pub mod error;
 pub mod exact;
 pub mod explain;
 pub mod formulation;
+pub mod frontier;
 pub mod highs;
 mod lns;
 mod prices;

@@ -33,7 +33,7 @@ pub(crate) enum Effort {
 
 impl Priced {
     /// Columns that a better plan can use.
-    pub fn near(&self) -> usize {
+    pub(crate) fn near(&self) -> usize {
         let Some((_, value)) = &self.best else { return usize::MAX };
         self.regret.iter().flatten().filter(|regret| self.bound + **regret <= *value).count()
     }

@@ -64,6 +64,24 @@ impl Costs {
         Self::of_terms(instance, &[(term, weight)], false)
     }
 
+    /// A weighted sum of terms, without prices.
+    #[must_use]
+    pub(crate) fn sum(instance: &Instance, terms: &[(Term, f64)]) -> Self {
+        Self::of_terms(instance, terms, false)
+    }
+
+    /// Who is shed and nothing else, each tenant with the weight that (18) gives it: from 1 to 2,
+    /// by priority.
+    #[must_use]
+    pub(crate) fn shedding(instance: &Instance) -> Self {
+        let mut costs = Self::blank(instance, false);
+        let top = instance.tenants.iter().map(|t| t.priority).fold(1e-12, f64::max);
+        for (price, tenant) in costs.shed.iter_mut().zip(&instance.tenants) {
+            *price = 1.0 + tenant.priority / top;
+        }
+        costs
+    }
+
     /// Coefficients of one term alone, without prices: a later level of a lexicographic objective,
     /// or a term to be reported.
     #[must_use]

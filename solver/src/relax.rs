@@ -82,6 +82,8 @@ pub(crate) struct Bound {
     pub converged: bool,
     /// μ, by row.
     pub multipliers: Vec<f64>,
+    /// μ of row (6b) by site, for a watt; `None` without a cap.
+    pub site_prices: Vec<Option<f64>>,
 }
 
 /// Multipliers by what their rows are about, to be used on the same classes with other tenants.
@@ -403,7 +405,9 @@ impl<'a> Relaxation<'a> {
             }
         }
         let (value, multipliers) = best;
-        Ok(Bound { value, slack: self.slacks(&multipliers), rounds, converged, multipliers })
+        let price = |row: &Option<u32>| row.and_then(|r| multipliers.get(r as usize).copied());
+        let site_prices = self.site.iter().map(price).collect();
+        Ok(Bound { value, slack: self.slacks(&multipliers), rounds, converged, multipliers, site_prices })
     }
 
     fn blank(&self, fill: f64) -> Vec<Vec<f64>> {

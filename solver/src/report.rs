@@ -1,7 +1,10 @@
 //! Turns a [`Solution`] into the wire form, `ecomap.result/v1`: indices become names, the verdict
 //! becomes figures for each tenant, device and site, and what was shed gets a reason.
 
+mod frontier;
 mod shed;
+
+pub use frontier::to_frontier;
 
 use crate::checker::{Evaluation, Verdict, check};
 use crate::solution::{Certificate, Level, Solution};

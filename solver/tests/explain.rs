@@ -13,6 +13,8 @@ use ecomap_solver::SolveOptions;
 use ecomap_solver::checker::check;
 use ecomap_solver::exact::Exact;
 use ecomap_solver::explain::demand::{Demand, only};
+use ecomap_solver::explain::forced::{Held, Hold, held};
+use ecomap_solver::explain::marginal;
 use ecomap_solver::explain::what_if::{Change, gain};
 use ecomap_solver::explain::{Found, Prices, conflict, relaxation};
 use std::collections::{BTreeSet, HashSet};
@@ -89,7 +91,7 @@ fn price(instance: &Instance, plan: &ecomap_instances::plan::Assignment, prices:
 fn the_cheapest_relaxation_serves_everyone_and_none_is_cheaper() {
     let prices = Prices { watt: 1.0, ms: 0.25, point: 2.0 };
     let (mut found, mut free, mut none, mut kinds) = (0, 0, 0, [0; 3]);
-    for seed in 0..300 {
+    for seed in 0..450 {
         let instance = hosted::instance(seed);
         if instance.tenants.iter().any(|t| t.options.is_empty()) {
             continue;
@@ -165,4 +167,94 @@ fn gains_equal_enumeration() {
     }
     println!("{watts} watts, {boards} boards, {helped} helped");
     assert!(watts > 40 && boards > 10 && helped > 4);
+}
+
+/// Holding a tenant to a tier, to a class and mode, or to being shed: as by enumeration over the plans
+/// of the instance itself that keep to it.
+#[test]
+fn what_a_tenant_is_held_to_equals_enumeration() {
+    let objective = Objective::default();
+    let (mut possible, mut impossible, mut missing, mut worse) = (0, 0, 0, 0);
+    for seed in 0..120 {
+        let instance = hosted::instance(seed);
+        let plans = oracle::kept(&instance);
+        let value = |plan| check(&instance, plan, &objective).evaluation.value;
+        let best = plans.iter().map(value).fold(f64::INFINITY, f64::min);
+        let tenant = TenantIx::new(usize::try_from(seed).unwrap() % instance.tenants.len());
+        let subject = &instance.tenants[tenant.at()];
+        for hold in Hold::all(&instance, tenant) {
+            let keeps = plans
+                .iter()
+                .filter(|plan| hold.fits(subject, plan.picks[tenant.at()].map(|pick| pick.option.at())));
+            let truth = keeps.map(value).reduce(f64::min);
+            let found = held(&instance, &objective, tenant, hold, &options()).unwrap();
+            let context = format!("seed {seed} {tenant:?} {hold:?}: {found:?}, by enumeration {truth:?}");
+            match found {
+                Held::Possible(solution) => {
+                    let truth = truth.unwrap_or_else(|| panic!("{context}"));
+                    let (primal, dual) =
+                        (solution.certificate.primal.unwrap(), solution.certificate.dual.unwrap());
+                    assert!((primal - truth).abs() <= 3.0 * slack(truth), "{context}");
+                    assert!(dual <= truth + slack(truth) && dual >= truth - 3.0 * slack(truth), "{context}");
+                    possible += 1;
+                    worse += usize::from(truth > best + slack(best));
+                }
+                Held::Impossible(conflict) => {
+                    assert_eq!(truth, None, "{context}");
+                    let conflict = conflict.unwrap_or_else(|| panic!("{context}"));
+                    assert!(conflict.irreducible && !conflict.demands.is_empty(), "{context}");
+                    impossible += 1;
+                }
+                Held::NoOption => {
+                    assert_eq!(truth, None, "{context}");
+                    missing += 1;
+                }
+                Held::Unknown => panic!("no limit was set: {context}"),
+            }
+        }
+    }
+    println!("{possible} possible ({worse} worse), {impossible} impossible, {missing} without option");
+    assert!(possible > 100 && worse > 60 && impossible > 60 && missing > 10);
+}
+
+/// For any caps, no plan is better than the bound less what the extra watts are worth by the duals;
+/// and neither bound nor prices are negative where they must not be.
+#[test]
+fn marginal_values_bound_every_cap() {
+    let (mut asked, mut priced, mut tight) = (0, 0, 0);
+    for seed in 0..260 {
+        let instance = hosted::instance(seed);
+        for objective in [Objective::default(), Objective::Single(Term::Accuracy)] {
+            let Some(best) = oracle::best(&instance, std::slice::from_ref(&objective)) else { continue };
+            let found = marginal::caps(&instance, &objective, &options()).unwrap().unwrap();
+            assert!(found.bound <= best[0].levels[0] + slack(best[0].levels[0]), "seed {seed}: {found:?}");
+            assert!(found.converged && found.sites.iter().all(|(_, price)| *price >= 0.0), "{found:?}");
+            for (site, price) in &found.sites {
+                for extra in [-3.0, 1.0, 4.0, 20.0] {
+                    let cap = instance.sites[site.at()].cap.unwrap() + Watts::new(extra);
+                    if cap < Watts::ZERO {
+                        continue;
+                    }
+                    let changed =
+                        Change::Power(*site, Watts::new(extra)).apply(&instance, &objective).unwrap();
+                    let Some(after) = oracle::best(&changed, std::slice::from_ref(&objective)) else {
+                        continue;
+                    };
+                    let after = after[0].levels[0];
+                    let bound = found.bound - price * extra;
+                    assert!(
+                        after >= bound - 3.0 * slack(after),
+                        "seed {seed} {site:?} {extra} W: {after} {found:?}"
+                    );
+                    asked += 1;
+                    tight += usize::from(extra == 1.0 && after - bound < 0.3 * after.abs());
+                }
+                priced += usize::from(*price > 1e-9);
+            }
+        }
+    }
+    println!("{asked} caps, {priced} prices above 0, {tight} bounds near");
+    assert!(asked > 300 && priced > 20 && tight > 20);
+    let refused = marginal::caps(&hosted::instance(1), &Objective::Cdp, &options()).unwrap();
+    assert_eq!(refused, None);
 }

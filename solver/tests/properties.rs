@@ -6,12 +6,13 @@ mod common;
 
 use common::{close, exact, hosted, objectives, options, slack, solve};
 use ecomap_instances::Objective;
-use ecomap_instances::ids::TenantIx;
+use ecomap_instances::ids::{ClassIx, DeviceIx, TenantIx};
 use ecomap_instances::instance::{Instance, InstanceParts};
 use ecomap_instances::plan::Status;
 use ecomap_instances::units::Watts;
 use ecomap_solver::checker::check;
-use ecomap_solver::{SolveOptions, solvers};
+use ecomap_solver::exact::{Exact, Strategy};
+use ecomap_solver::{SolveOptions, Solver, solvers};
 use proptest::prelude::{ProptestConfig, any, proptest};
 use proptest::sample::select;
 use proptest::test_runner::RngSeed;
@@ -64,6 +65,41 @@ fn permuted(instance: &Instance, order: &[usize]) -> Instance {
     rebuilt(parts)
 }
 
+/// Devices in the order `devices` and classes in the order `classes`, every reference renumbered.
+fn with_hardware_permuted(instance: &Instance, devices: &[usize], classes: &[usize]) -> Instance {
+    let place = |order: &[usize], at: usize| order.iter().position(|n| *n == at).unwrap();
+    let device = |d: DeviceIx| DeviceIx::new(place(devices, d.at()));
+    let class = |c: ClassIx| ClassIx::new(place(classes, c.at()));
+    let mut parts = instance.to_parts();
+    parts.devices = devices.iter().map(|d| instance.devices[*d].clone()).collect();
+    parts.classes = classes.iter().map(|c| instance.classes[*c].clone()).collect();
+    parts.devices.iter_mut().for_each(|d| d.class = class(d.class));
+    for class in &mut parts.classes {
+        class.devices.iter_mut().for_each(|d| *d = device(*d));
+        class.devices.sort_unstable();
+    }
+    for tenant in &mut parts.tenants {
+        tenant.devices.iter_mut().flatten().for_each(|d| *d = device(*d));
+        if let Some(running) = &mut tenant.running {
+            running.device = device(running.device);
+        }
+        for host in tenant.options.iter_mut().filter_map(|o| o.host.as_mut()) {
+            host.class = class(host.class);
+        }
+    }
+    rebuilt(parts)
+}
+
+/// An order of `count` things: turned by `turn`, and backwards if `turn` is odd.
+fn order(count: usize, turn: usize) -> Vec<usize> {
+    let mut list: Vec<usize> = (0..count).collect();
+    list.rotate_left(turn % count.max(1));
+    if turn % 2 == 1 {
+        list.reverse();
+    }
+    list
+}
+
 proptest! {
     #![proptest_config(config())]
 
@@ -90,6 +126,42 @@ proptest! {
         let one = optimum(&instance, &objective);
         let other = optimum(&permuted(&instance, &order), &objective);
         assert!(no_better(one, other) && no_better(other, one), "seed {seed}, {objective:?}: {one:?}, {other:?}");
+    }
+
+    #[test]
+    fn the_order_of_devices_and_classes_does_not_matter(
+        seed in any::<u64>(), objective in select(objectives()), turns in (0..6_usize, 0..6_usize),
+    ) {
+        let instance = hosted::instance(seed);
+        let devices = order(instance.devices.len(), turns.0);
+        let classes = order(instance.classes.len(), turns.1);
+        let other = with_hardware_permuted(&instance, &devices, &classes);
+        let (one, other) = (optimum(&instance, &objective), optimum(&other, &objective));
+        assert!(no_better(one, other) && no_better(other, one), "seed {seed}, {objective:?}: {one:?}, {other:?}");
+    }
+
+    /// The proven bound, not only the optimum: as a whole model and from the relaxation with a core.
+    #[test]
+    fn the_bound_never_falls_as_caps_shrink(seed in any::<u64>(), objective in select(objectives())) {
+        let instance = hosted::instance(seed);
+        let core = Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: false };
+        for solver in [Exact::new(), Exact::with_strategy(core)] {
+            let mut last: Option<f64> = None;
+            for factor in [1.6, 1.0, 0.8, 0.6, 0.45, 0.3] {
+                let capped = instance.with_caps_scaled(factor);
+                let solution = solver.solve(&capped, &options(&objective), &mut ()).unwrap();
+                let bound = match solution.status {
+                    Status::Infeasible => f64::INFINITY,
+                    _ => solution.certificate.dual.unwrap(),
+                };
+                if let Some(looser) = last.filter(|l| l.is_finite()) {
+                    assert!(bound >= looser - 3.0 * slack(looser), "seed {seed}, {objective:?} at {factor}: {bound} below {looser}");
+                } else if last.is_some() {
+                    assert!(bound.is_infinite(), "seed {seed}, {objective:?}: feasible at {factor}, not at more");
+                }
+                last = Some(bound);
+            }
+        }
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! types. Nothing past this module meets an unchecked number.
 
 pub mod catalog_v1;
+pub mod frontier_v1;
 pub mod gap;
 mod guess;
 pub mod instance_v1;

@@ -4,6 +4,7 @@
 //! generates, and `ECOMAP_BLESS=1 cargo test -p ecomap-instances` rewrites them.
 
 use super::catalog_v1::{FamilyDto, ProfileDto};
+use super::frontier_v1::FrontierDto;
 use super::instance_v1::InstanceDto;
 use super::result_v1::ResultDto;
 use super::scenario_v1::ScenarioDto;
@@ -11,7 +12,7 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 /// Formats that have a schema, as [`schema`] names them.
-pub const NAMES: [&str; 5] = ["scenario", "instance", "result", "profile", "family"];
+pub const NAMES: [&str; 6] = ["scenario", "instance", "result", "frontier", "profile", "family"];
 
 /// The JSON Schema of version 1 of the format `name`; `None` when there is no such format.
 #[must_use]
@@ -22,6 +23,7 @@ pub fn schema(name: &str) -> Option<Value> {
             Some(of::<InstanceDto>("instance", "A priced instance: classes of options, pure numbers."))
         }
         "result" => Some(of::<ResultDto>("result", "An answer: plan, certificate, timings.")),
+        "frontier" => Some(of::<FrontierDto>("frontier", "A Pareto frontier: plans, and a bound on all.")),
         "profile" => Some(of::<ProfileDto>("profile", "A hardware profile of the catalogue.")),
         "family" => Some(of::<FamilyDto>("family", "A model family of the catalogue.")),
         _ => None,

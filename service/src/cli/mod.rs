@@ -1,4 +1,4 @@
-//! The command line: `ecomap solve|explain|check|validate|estimate|dataset|profile|generate|export|serve|schema|catalog|inspect`.
+//! The command line: `ecomap solve|frontier|explain|check|validate|estimate|dataset|profile|generate|export|serve|schema|catalog|inspect`.
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
@@ -9,6 +9,7 @@ mod estimate;
 mod exit;
 mod explain;
 mod export;
+mod frontier;
 mod generate;
 mod inspect;
 mod out;
@@ -40,6 +41,8 @@ struct Cli {
 enum Command {
     /// Solve a scenario, an instance or a benchmark file
     Solve(solve::Args),
+    /// Find the Pareto frontier of two terms, with a plan for each point and a bound on all
+    Frontier(frontier::Args),
     /// Say who cannot be served and why, the cheapest way to serve everyone, and what more would buy
     Explain(explain::Args),
     /// Re-verify a result against the problem it answers
@@ -123,6 +126,7 @@ pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let outcome = match cli.command {
         Command::Solve(args) => solve::run(&args),
+        Command::Frontier(args) => frontier::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Validate(args) => validate::run(&args),

@@ -7,7 +7,7 @@ use ecomap_instances::format::schema;
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// Format: scenario, instance, result, profile or family
+    /// Format: scenario, instance, result, frontier, profile or family
     #[arg(default_value = "scenario")]
     name: String,
 }

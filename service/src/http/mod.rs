@@ -15,6 +15,7 @@ pub mod openapi;
 pub mod params;
 pub mod pool;
 pub mod problem;
+pub mod questions;
 pub mod routes;
 pub mod server;
 pub mod stall;

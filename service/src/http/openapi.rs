@@ -1,10 +1,13 @@
 //! The OpenAPI 3.1 document, assembled from the route table and the wire types' JSON Schemas.
 
+use crate::explain::Explanation;
+use crate::explain::plan::PlanExplanation;
 use crate::http::handlers::check::Checked;
 use crate::http::handlers::lists::{ScenarioList, SchemaList, SolverList};
 use crate::http::handlers::validate::Valid;
 use crate::http::problem::{Kind, ProblemDto};
 use crate::http::routes::ROUTES;
+use ecomap_instances::format::frontier_v1::FrontierDto;
 use ecomap_instances::format::instance_v1::InstanceDto;
 use ecomap_instances::format::result_v1::ResultDto;
 use ecomap_instances::format::scenario_v1::ScenarioDto;
@@ -154,6 +157,57 @@ fn solve_parameters() -> Value {
     ])
 }
 
+/// Those parameters of a solve that another route takes as well, in their order.
+fn shared_parameters(names: &[&str]) -> Vec<Value> {
+    let all = solve_parameters();
+    let list = all.as_array().map(Vec::as_slice).unwrap_or_default();
+    list.iter().filter(|p| p["name"].as_str().is_some_and(|n| names.contains(&n))).cloned().collect()
+}
+
+fn explain_parameters() -> Value {
+    let price = |what: &str, default: f64| {
+        let schema = json!({ "type": "number", "exclusiveMinimum": 0, "default": default });
+        (format!("Price of a {what} in the relaxation."), schema)
+    };
+    let mut list = shared_parameters(&["objective", "time_limit_s", "gap", "seed", "threads", "Prefer"]);
+    list.push(query(
+        "what_if",
+        "Of a problem: whether to solve again for one watt more at each site and one board more of each class.",
+        &json!({ "type": "boolean", "default": false }),
+    ));
+    list.push(query(
+        "tenant",
+        "Of a result: the tenant to explain. Of a problem, with `what_if`: tenants whose latency objective gets \
+         one millisecond more, comma-separated.",
+        &json!({ "type": "string" }),
+    ));
+    for (name, (text, schema)) in [
+        ("watt_price", price("watt above a cap", 1.0)),
+        ("ms_price", price("millisecond above a latency objective", 0.1)),
+        ("point_price", price("point below an accuracy floor", 1.0)),
+    ] {
+        list.push(query(name, &text, &schema));
+    }
+    json!(list)
+}
+
+fn frontier_parameters() -> Value {
+    let mut list = vec![
+        query(
+            "axes",
+            "The two terms: accuracy points lost and gCO2e/h, or gCO2e/h and rate-weighted ms.",
+            &json!({ "enum": ["accuracy-carbon", "carbon-delay"], "default": "accuracy-carbon" }),
+        ),
+        query(
+            "points",
+            "Points wanted; beyond the supported ones, those between them.",
+            &json!({ "type": "integer", "minimum": 0, "maximum": 1000, "default": 0 }),
+        ),
+    ];
+    list.extend(shared_parameters(&["time_limit_s", "gap", "seed", "threads", "work_limit", "Prefer"]));
+    json!(list)
+}
+
 const BODY_PROBLEMS: [Kind; 8] = [
     Kind::Query,
     Kind::Cut,
@@ -224,6 +278,34 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             let answers = ok("What was found; look at `verdict`.", &schemas.of::<Checked>());
             let check = operation("solve", "check", "Re-verify a result against its problem.", &answers);
             posted(check, body, &[Kind::Busy, Kind::NotReady])
+        }
+        "/v1/explain" => {
+            let input = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>()] });
+            let both = json!({
+                "type": "object",
+                "additionalProperties": false,
+                "required": ["input", "result"],
+                "properties": { "input": input, "result": schemas.of::<ResultDto>() },
+            });
+            let body = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>(), both] });
+            let either = json!({ "oneOf":
+                [schemas.of::<Explanation>(), schemas.of::<PlanExplanation>()] });
+            let answers = ok("Of a problem the first, of a problem with its result the second.", &either);
+            let summary = "Explain who is not served, or why a tenant of a plan runs what it runs.";
+            let mut explain = operation("solve", "explain", summary, &answers);
+            explain["parameters"] = explain_parameters();
+            posted(explain, body, &[Kind::Unsupported, Kind::Busy, Kind::NotReady, Kind::Late])
+        }
+        "/v1/frontier" => {
+            let body = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>()] });
+            let answers = ok(
+                "The points with their plans, and the line below all plans.",
+                &schemas.of::<FrontierDto>(),
+            );
+            let mut frontier =
+                operation("solve", "frontier", "Find the Pareto frontier of two terms.", &answers);
+            frontier["parameters"] = frontier_parameters();
+            posted(frontier, body, &[Kind::Unsupported, Kind::Busy, Kind::NotReady, Kind::Late])
         }
         "/v1/solvers" => {
             operation("lists", "solvers", "Solvers.", &ok("The solvers.", &schemas.of::<SolverList>()))

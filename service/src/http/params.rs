@@ -135,13 +135,13 @@ impl SolveParams {
     }
 }
 
-fn number(name: &str, value: &str, low: f64, high: f64) -> Result<f64, Problem> {
+pub(super) fn number(name: &str, value: &str, low: f64, high: f64) -> Result<f64, Problem> {
     let bad = || Problem::query(name, Code::OutOfRange, format!("not a number from {low} to {high}"));
     let number: f64 = value.parse().map_err(|_| bad())?;
     if (low..=high).contains(&number) { Ok(number) } else { Err(bad()) }
 }
 
-fn integer(name: &str, value: &str, low: u64, high: u64) -> Result<u64, Problem> {
+pub(super) fn integer(name: &str, value: &str, low: u64, high: u64) -> Result<u64, Problem> {
     let bad = || Problem::query(name, Code::OutOfRange, format!("not a whole number from {low} to {high}"));
     let number: u64 = value.parse().map_err(|_| bad())?;
     if (low..=high).contains(&number) { Ok(number) } else { Err(bad()) }

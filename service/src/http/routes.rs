@@ -27,6 +27,8 @@ pub const ROUTES: &[Route] = &[
     Route { method: "POST", path: "/v1/solve" },
     Route { method: "POST", path: "/v1/validate" },
     Route { method: "POST", path: "/v1/check" },
+    Route { method: "POST", path: "/v1/explain" },
+    Route { method: "POST", path: "/v1/frontier" },
     Route { method: "GET", path: "/v1/solvers" },
     Route { method: "GET", path: "/v1/scenarios" },
     Route { method: "GET", path: "/v1/scenarios/{name}" },
@@ -112,7 +114,9 @@ pub fn routes(
     let posts = warp::post().and(with.clone()).and(head()).and(stream());
     let solve = warp::path!("v1" / "solve").and(posts.clone()).then(handlers::solve::post);
     let validate = warp::path!("v1" / "validate").and(posts.clone()).then(handlers::validate::post);
-    let check = warp::path!("v1" / "check").and(posts).then(handlers::check::post);
+    let check = warp::path!("v1" / "check").and(posts.clone()).then(handlers::check::post);
+    let explain = warp::path!("v1" / "explain").and(posts.clone()).then(handlers::explain::post);
+    let frontier = warp::path!("v1" / "frontier").and(posts).then(handlers::frontier::post);
 
     let gets = get().and(with).and(head());
     let lists = warp::path!("v1" / "solvers")
@@ -153,6 +157,10 @@ pub fn routes(
         .or(validate)
         .unify()
         .or(check)
+        .unify()
+        .or(explain)
+        .unify()
+        .or(frontier)
         .unify()
         .or(lists)
         .unify()

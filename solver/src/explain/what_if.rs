@@ -7,7 +7,7 @@ use crate::pricing::Costs;
 use crate::solution::Solution;
 use crate::solve::{SolveOptions, Solver};
 use ecomap_instances::ids::{ClassIx, DeviceIx, SiteIx, TenantIx};
-use ecomap_instances::instance::{Instance, InstanceDevice, Sense};
+use ecomap_instances::instance::{Instance, InstanceDevice, InstanceParts, Sense};
 use ecomap_instances::issue::Issues;
 use ecomap_instances::objective::{Objective, Term};
 use ecomap_instances::units::{Millis, Watts};
@@ -42,14 +42,7 @@ impl Change {
     /// # Errors
     /// When a name for a new board cannot be made.
     pub fn apply(self, instance: &Instance, objective: &Objective) -> Result<Instance, Issues> {
-        let costs = Costs::new(instance, objective);
-        let mut parts = instance.to_parts();
-        // Open shed prices (18) depend on the boards: fix them, or the objective would change too.
-        for (i, tenant) in parts.tenants.iter_mut().enumerate() {
-            if tenant.shedding.allowed {
-                tenant.shedding.price = Some(costs.shed(i));
-            }
-        }
+        let mut parts = fixed_prices(instance, objective);
         match self {
             Self::Power(site, extra) => {
                 if let Some(site) = parts.sites.get_mut(site.at()) {
@@ -97,6 +90,20 @@ impl Change {
         }
         Instance::try_new(parts)
     }
+}
+
+/// The content of `instance` with every open shed price (18) at what it is under `objective`: open
+/// ones depend on options and boards, so that a change to these would change the objective too.
+#[must_use]
+pub fn fixed_prices(instance: &Instance, objective: &Objective) -> InstanceParts {
+    let costs = Costs::new(instance, objective);
+    let mut parts = instance.to_parts();
+    for (i, tenant) in parts.tenants.iter_mut().enumerate() {
+        if tenant.shedding.allowed {
+            tenant.shedding.price = Some(costs.shed(i));
+        }
+    }
+    parts
 }
 
 /// Solves with the change and compares with `base`, an answer to `instance`; `None` when either has

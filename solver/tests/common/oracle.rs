@@ -186,3 +186,14 @@ pub fn least(instance: &Instance, measure: &dyn Fn(&Assignment) -> f64) -> Optio
     });
     least
 }
+
+/// Every plan that keeps every row.
+pub fn kept(instance: &Instance) -> Vec<Assignment> {
+    let mut list = Vec::new();
+    each_plan(instance, true, &mut |plan| {
+        if check(instance, plan, &Objective::default()).passes() {
+            list.push(plan.clone());
+        }
+    });
+    list
+}

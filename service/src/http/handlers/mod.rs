@@ -2,6 +2,8 @@
 
 pub mod admin;
 pub mod check;
+pub mod explain;
+pub mod frontier;
 pub mod lists;
 pub mod pages;
 pub mod solve;
