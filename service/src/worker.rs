@@ -3,8 +3,8 @@
 //! HiGHS is asked to stop by its callbacks, but between two of them it may run on for minutes on a large model, and a
 //! fault in it would take the service along. So large problems are solved by `ecomap worker`, a child process:
 //!
-//! 1. the parent writes a [`Task`] and keeps the pipe open: closing it asks the child to stop;
-//! 2. the child writes a [`Line`] for each better bound and plan, and one with its answer;
+//! 1. the parent writes a `Task` and keeps the pipe open: closing it asks the child to stop;
+//! 2. the child writes a `Line` for each better bound and plan, and one with its answer;
 //! 3. the child has a grace beyond its limit, then it is killed. Whenever it ends without an answer, however that
 //!    came, the best plan it had reported is the answer, with the best bound; if it had none, `greedy` finds one.
 //!

@@ -11,10 +11,10 @@ use ecomap_instances::instance::{Host, Instance, Quantiles};
 use ecomap_instances::objective::Term;
 use ecomap_instances::plan::Status;
 use ecomap_instances::units::{Millis, Watts};
-use ecomap_solver::SolverError;
 use ecomap_solver::contention::{
-    Answer, Board, BoardPrediction, CutPool, Envelope, JointPredictor, Settings, accepts, solve,
+    Answer, Board, BoardPrediction, CutPool, Envelope, JointPredictor, Method, Settings, accepts, solve,
 };
+use ecomap_solver::{SolveOptions, SolverError};
 use std::collections::BTreeMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -22,15 +22,29 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 const SEEDS: u64 = 500;
 
 fn quick() -> Settings {
-    Settings { rounds: 400, search: 12, polish: 4 }
+    Settings { method: Method::Cuts, rounds: 400, search: 12, polish: 4 }
+}
+
+/// No neighbourhoods, so that columns have work left.
+fn by_columns() -> Settings {
+    Settings { method: Method::Auto, search: 0, ..quick() }
 }
 
 /// The instance of a seed with isolated latencies, as the master wants them, and with objectives
 /// and caps that most options keep alone and few together.
 fn relaxed(instance: &Instance) -> Instance {
-    let mut parts = instance.to_parts();
+    let mut parts = isolated(instance).to_parts();
     for tenant in &mut parts.tenants {
         tenant.devices = None;
+    }
+    parts.affinities.clear();
+    Instance::try_new(parts).unwrap()
+}
+
+/// As [`relaxed`], with pinning and affinities.
+fn isolated(instance: &Instance) -> Instance {
+    let mut parts = instance.to_parts();
+    for tenant in &mut parts.tenants {
         let mut slowest = 0.0_f64;
         for host in tenant.options.iter_mut().filter_map(|o| o.host.as_mut()) {
             host.latency = host.isolated;
@@ -41,7 +55,6 @@ fn relaxed(instance: &Instance) -> Instance {
             slo.soft_price = None;
         }
     }
-    parts.affinities.clear();
     for site in &mut parts.sites {
         site.cap = site.cap.map(|cap| cap.max(Watts::new(9.0)));
     }
@@ -242,6 +255,81 @@ fn the_envelope_agrees_with_enumeration_and_is_never_below_its_predictor() {
         }
     }
     counts.require(&["contention costs", "guaranteed cuts"], 10);
+}
+
+/// Columns per board must reach the enumerated optimum, with a plan that the predictor accepts.
+fn columns_agree(
+    instance: &Instance,
+    predictor: &dyn JointPredictor,
+    objective: &Objective,
+    counts: &mut Counts,
+) {
+    let takes = |plan: &_| accepts(instance, predictor, plan).unwrap().accepted();
+    let best = best_accepted(instance, objective, &mut |plan| takes(plan));
+    let without = best_accepted(instance, objective, &mut |_| true);
+    let answer =
+        solve(instance, predictor, &options(objective), by_columns(), &mut CutPool::default(), &mut ())
+            .unwrap_or_else(|error| panic!("{}: {error}", instance.name));
+    let context = format!("{} under {}: {:?}", instance.name, predictor.source(), answer.report);
+    let solution = &answer.solution;
+    let Some(best) = best else {
+        assert_eq!(solution.status, Status::Infeasible, "{context}");
+        counts.add("infeasible", 1);
+        return;
+    };
+    assert_eq!(solution.status, Status::Optimal, "{context}: {:?}", solution.certificate);
+    let (value, dual) = (solution.certificate.primal.unwrap(), solution.certificate.dual.unwrap());
+    assert!(close(value, best), "{context}: {value} and not {best}");
+    assert!(dual <= best + slack(best), "{context}: the bound {dual} beats the optimum {best}");
+    assert!(takes(solution.assignment.as_ref().unwrap()), "{context}: the plan is refused");
+    assert_eq!(answer.report.no_goods + answer.report.cuts_exhaustive, 0, "{context}");
+    counts.add("by columns", u64::from(solution.certificate.method == "columns per board"));
+    counts.add("contention costs", u64::from(without.is_some_and(|w| best > w + slack(w))));
+    counts.add("rules", u64::from(!instance.affinities.is_empty()));
+    counts.add("boards apart", u64::from(instance.tenants.iter().any(|t| t.devices.is_some())));
+    let plan = solution.assignment.as_ref().unwrap();
+    counts.add("shed", u64::from(plan.picks.iter().any(Option::is_none)));
+    let alike = instance.classes.iter().any(|c| c.devices.len() > 1);
+    counts.add("boards alike", u64::from(alike));
+}
+
+#[test]
+fn columns_agree_with_enumeration_under_a_monotone_predictor() {
+    let mut counts = Counts::default();
+    for seed in 0..SEEDS {
+        let instance = isolated(&hosted::instance(seed));
+        columns_agree(&instance, &Linear(&instance), &objective(seed), &mut counts);
+    }
+    counts.require(&["by columns", "contention costs", "rules", "boards apart", "shed", "boards alike"], 20);
+}
+
+#[test]
+fn columns_agree_with_enumeration_under_an_envelope() {
+    let mut counts = Counts::default();
+    for seed in 0..SEEDS {
+        let instance = relaxed(&hosted::instance(seed));
+        columns_agree(&instance, &Envelope::new(Odd(&instance)), &objective(seed), &mut counts);
+    }
+    counts.require(&["by columns", "contention costs", "boards alike"], 20);
+}
+
+#[test]
+fn columns_are_repeatable_and_keep_a_limit_on_nodes() {
+    for seed in 0..40 {
+        let instance = relaxed(&hosted::instance(seed));
+        let options = SolveOptions { work_limit: Some(1), ..options(&objective(seed)) };
+        let run = || {
+            let mut pool = CutPool::default();
+            solve(&instance, &Linear(&instance), &options, by_columns(), &mut pool, &mut ()).unwrap()
+        };
+        let (once, twice) = (run(), run());
+        assert_eq!(once.solution.assignment, twice.solution.assignment);
+        assert_eq!(once.solution.certificate, twice.solution.certificate);
+        let certificate = &once.solution.certificate;
+        if let (Some(primal), Some(dual)) = (certificate.primal, certificate.dual) {
+            assert!(dual <= primal + slack(primal), "{}: {certificate:?}", instance.name);
+        }
+    }
 }
 
 #[test]

@@ -7,10 +7,12 @@ use super::oracle::{Oracle, PlanVerdict};
 use super::pool::CutPool;
 use super::port::{Board, JointPredictor};
 use super::search::Search;
+use super::states;
 use crate::checker;
 use crate::columns;
 use crate::error::SolverError;
 use crate::exact::{Run, Strategy};
+use crate::highs;
 use crate::pricing::Costs;
 use crate::reduce;
 use crate::solution::Solution;
@@ -25,9 +27,21 @@ use std::time::Duration;
 /// Relative distance at which two latencies count as one.
 const SAME: f64 = 1e-9;
 
+/// How plans are searched and bounds proven.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Method {
+    /// Columns per board where the predictor is monotone, then cuts.
+    #[default]
+    Auto,
+    /// The cut loop alone.
+    Cuts,
+}
+
 /// Limits of the loop, beside those of [`SolveOptions`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Settings {
+    /// How to search and prove.
+    pub method: Method,
     /// Most rounds of the loop.
     pub rounds: u64,
     /// Neighbourhoods of the first search for accepted plans.
@@ -38,7 +52,7 @@ pub struct Settings {
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { rounds: 1_000, search: 4_000, polish: 60 }
+        Self { method: Method::Auto, rounds: 1_000, search: 4_000, polish: 60 }
     }
 }
 
@@ -75,6 +89,8 @@ pub struct Report {
     pub first_caps_broken: u64,
     /// Plans of masters that were repaired into accepted ones.
     pub repaired: u64,
+    /// Board states in the master of the columns per board; 0 where cuts alone were used.
+    pub states: u64,
 }
 
 /// A solution that the joint predictor accepts, and how it came about.
@@ -132,6 +148,7 @@ pub fn solve(
         cuts: Vec::new(),
         best: None,
         dual: f64::NEG_INFINITY,
+        proved_by: "logic-based Benders",
         sign: if maximises { -1.0 } else { 1.0 },
         begun,
         deadline: options.time_limit.map(|limit| begun + limit),
@@ -189,6 +206,8 @@ struct Loop<'m, 'a> {
     cuts: Vec<Cut>,
     best: Option<(Assignment, f64)>,
     dual: f64,
+    /// Method that gave the bound.
+    proved_by: &'static str,
     sign: f64,
     begun: Duration,
     deadline: Option<Duration>,
@@ -208,7 +227,7 @@ impl<'a> Loop<'_, 'a> {
             let value = search.accept(&mut self.oracle, plan)?;
             self.best = value.map(|value| (plan.clone(), value));
         }
-        let mut last = self.master(0.2, observer)?;
+        let mut last = self.master(if self.by_columns() { 0.08 } else { 0.2 }, observer)?;
         self.note_first(&last)?;
         if let Some(end) = self.take(search, &last, true)? {
             return Ok((last, end));
@@ -224,6 +243,14 @@ impl<'a> Loop<'_, 'a> {
         }
         self.first_search(search)?;
         self.tell(observer);
+        if self.by_columns() && !self.closed() {
+            let end = self.by_states(search, observer)?;
+            // Nodes that were given up are left to the cuts.
+            let given_up = end == Termination::NodeLimit && self.options.work_limit.is_none();
+            if !given_up {
+                return Ok((last, end));
+            }
+        }
         while !self.closed() {
             if self.report.rounds >= self.settings.rounds {
                 return Ok((last, Termination::NodeLimit));
@@ -241,6 +268,63 @@ impl<'a> Loop<'_, 'a> {
             self.tell(observer);
         }
         Ok((last, Termination::GapReached))
+    }
+
+    /// Whether columns per board are to prove the bound.
+    fn by_columns(&self) -> bool {
+        self.settings.method != Method::Cuts && self.oracle.predictor.monotone()
+    }
+
+    /// Columns per board.
+    fn by_states(
+        &mut self,
+        search: &Search<'_, 'a>,
+        observer: &mut dyn Observer,
+    ) -> Result<Termination, SolverError> {
+        let goal = states::Goal {
+            gap: self.options.gap,
+            nodes: self.options.work_limit,
+            settings: highs::Settings {
+                gap: self.options.gap,
+                time_limit: self.left(),
+                node_limit: self.options.work_limit,
+                seed: self.options.seed,
+                threads: self.options.threads,
+                cancel: self.options.cancel.clone(),
+                clock: self.options.clock.clone(),
+            },
+        };
+        let (dual, sign, before) = (self.dual, self.sign, self.nodes);
+        let (clock, begun) = (&self.options.clock, self.begun);
+        let mut accept = |oracle: &mut Oracle<'a>, plan: &Assignment| search.accept(oracle, plan);
+        let mut tell = |value: Option<f64>, bound: f64, nodes: u64| {
+            let bound = bound.max(dual);
+            observer.progress(&Incumbent {
+                primal: value.map(|v| v * sign),
+                dual: bound.is_finite().then_some(bound * sign),
+                nodes: before + nodes,
+                elapsed: clock.now().saturating_sub(begun),
+            });
+        };
+        let outcome = states::search(
+            self.instance,
+            search.costs,
+            search.columns,
+            &mut self.oracle,
+            goal,
+            self.best.clone(),
+            self.dual,
+            &mut accept,
+            &mut tell,
+        )?;
+        self.nodes += outcome.nodes;
+        self.report.states = outcome.states;
+        self.best = outcome.best;
+        if outcome.bound > self.dual {
+            self.dual = outcome.bound;
+            self.proved_by = "columns per board";
+        }
+        Ok(outcome.termination)
     }
 
     /// Solves the master within a share of the time left.
@@ -323,8 +407,10 @@ impl<'a> Loop<'_, 'a> {
         if let Some(plan) = search.construct(&mut self.oracle)? {
             self.offer(plan);
         }
+        // Boards judged here are the first columns, too.
+        let share = 0.3;
         if let Some(best) = self.best.clone() {
-            let until = self.left().map(|left| self.options.clock.now() + left.mul_f64(0.3));
+            let until = self.left().map(|left| self.options.clock.now() + left.mul_f64(share));
             let improved = search.improve(&mut self.oracle, best, self.settings.search, until)?;
             self.offer(improved);
         }
@@ -473,7 +559,7 @@ impl<'a> Loop<'_, 'a> {
         certificate.termination = if closed { Termination::GapReached } else { termination };
         certificate.nodes = self.nodes;
         certificate.cuts = self.cuts.len() as u64;
-        certificate.method = "logic-based Benders";
+        certificate.method = self.proved_by;
         solution.timings.insert("contention", self.options.clock.now().saturating_sub(self.begun));
         // The steps of the last master are among those of the loop.
         solution.timings.retain(|step, _| *step == "contention");

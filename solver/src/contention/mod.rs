@@ -25,8 +25,9 @@ mod oracle;
 pub mod pool;
 pub mod port;
 mod search;
+mod states;
 
-pub use benders::{Answer, Report, Settings, accepts, solve};
+pub use benders::{Answer, Method, Report, Settings, accepts, solve};
 pub use cut::Evidence;
 pub use envelope::{Envelope, MOST_TENANTS};
 pub use oracle::{Fault, Judged, PlanVerdict};

@@ -40,7 +40,7 @@ impl Fault {
 pub struct Judged {
     /// What it breaks; empty when it is accepted.
     pub faults: Vec<Fault>,
-    /// Predicted draw, W.
+    /// Predicted draw, W; at least the priced one, idle and dynamic.
     pub power_w: f64,
     /// Predicted end-to-end latency of each pick.
     pub latency: Vec<Quantiles>,
@@ -149,9 +149,11 @@ impl<'a> Oracle<'a> {
             return Err(SolverError::Prediction(what));
         }
         let mut faults = Vec::new();
+        let mut priced = mode.idle.get();
         for ((tenant, option), latency) in board.picks.iter().zip(&answer.latency) {
             let owner = &self.instance.tenants[tenant.at()];
             let Some(host) = &self.instance.option(*tenant, *option).host else { continue };
+            priced += host.dynamic.get();
             for (q, alone, told) in [
                 ("p50", host.isolated.p50, latency.p50),
                 ("p95", host.isolated.p95, latency.p95),
@@ -173,11 +175,18 @@ impl<'a> Oracle<'a> {
                 faults.push(Fault::Slo(*tenant, told.get() / slo.latency.get()));
             }
         }
-        let (power, budget) = (answer.power.get(), mode.budget.get());
+        // A board draws at least what its options are priced at.
+        let (power, budget) = (answer.power.get().max(priced), mode.budget.get());
         if power > budget * (1.0 + SLACK) {
             faults.push(Fault::Budget(power / budget.max(1e-9)));
         }
         Ok(Judged { faults, power_w: power, latency: answer.latency })
+    }
+
+    /// Boards judged and accepted so far, with their draw, W.
+    pub(super) fn accepted(&self) -> Vec<(Board, f64)> {
+        let accepted = self.known.iter().filter(|(_, judged)| judged.accepted());
+        accepted.map(|(board, judged)| (board.clone(), judged.power_w)).collect()
     }
 
     /// Draw of a device that runs nothing, W.

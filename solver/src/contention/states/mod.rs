@@ -1,0 +1,25 @@
+//! Columns per board: Dantzig–Wolfe decomposition over board states.
+//!
+//! A column of the master is a *state* of a board: a kind of board, a mode, and a set of tenants with
+//! their options that the predictor accepts there. So every plan of the master is accepted by
+//! construction, and its linear relaxation knows what the predictor knows of whole boards, where a
+//! program over single choices knows it cut by cut.
+//!
+//! - [`layout`]: kinds, slots, items, rows of the master;
+//! - [`judge`]: verdicts of the predictor by slot and set;
+//! - [`pricing`]: the states of least reduced cost under given multipliers, exactly;
+//! - [`program`]: the master, and what multipliers prove (equation 19);
+//! - [`branch`]: decisions that keep pricing as it is;
+//! - [`tree`]: the search.
+//!
+//! It needs a predictor that is monotone in added tenants: pricing never looks beyond a refused set.
+
+mod branch;
+mod judge;
+mod layout;
+mod pricing;
+mod program;
+mod state;
+mod tree;
+
+pub(super) use tree::{Goal, search};

@@ -1,0 +1,51 @@
+//! A board state: a column of the master.
+
+use super::layout::{Layout, Sparse};
+use std::collections::BTreeMap;
+
+/// A set of items on one board of a slot, accepted by the predictor.
+#[derive(Debug, Clone, PartialEq)]
+pub(super) struct State {
+    pub(super) slot: usize,
+    /// Positions in the slot, ascending.
+    pub(super) items: Vec<u32>,
+    pub(super) cost: f64,
+    pub(super) rows: Sparse,
+}
+
+impl State {
+    /// The state of a set of items that draws `draw` W over a board that is off.
+    pub(super) fn new(layout: &Layout<'_>, slot: usize, items: Vec<u32>, draw: f64) -> Self {
+        let place = &layout.slots[slot];
+        let mut cost = place.cost;
+        let mut rows: BTreeMap<usize, f64> = BTreeMap::new();
+        rows.insert(place.link, 1.0);
+        if let Some(cap) = place.cap {
+            rows.insert(cap, draw);
+        }
+        for n in &items {
+            let item = &place.items[*n as usize];
+            cost += item.cost;
+            for (row, amount) in &item.rows {
+                *rows.entry(*row).or_default() += amount;
+            }
+        }
+        let runs = |tenant: &usize| items.iter().any(|n| place.items[*n as usize].tenant == *tenant);
+        for (row, members) in &layout.bundles {
+            if members.iter().any(runs) {
+                rows.insert(*row, 1.0);
+            }
+        }
+        Self { slot, items, cost, rows: rows.into_iter().filter(|(_, a)| *a != 0.0).collect() }
+    }
+
+    /// Cost less what the rows pay.
+    pub(super) fn reduced(&self, duals: &[f64]) -> f64 {
+        reduced(self.cost, &self.rows, duals)
+    }
+}
+
+/// Cost less what the rows pay.
+pub(super) fn reduced(cost: f64, rows: &Sparse, duals: &[f64]) -> f64 {
+    rows.iter().fold(cost, |sum, (row, amount)| sum - duals[*row] * amount)
+}
