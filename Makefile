@@ -45,8 +45,9 @@ ci: ## What CI runs: format, lints, licences, docs, documented examples, all tes
 fresh-check: ## Clone this repository into a temporary folder and run `make ci` there, with nothing built before
 	@bash .ci/fresh-check.sh
 
-bench: setup ## Run the Criterion benchmarks (BENCH=name for one)
+bench: setup ## Run the Criterion benchmarks and the timed pricing (BENCH=name for one benchmark)
 	cargo bench $(CARGO_FLAGS) -p ecomap-benches $(if $(BENCH),--bench $(BENCH))
+	$(if $(BENCH),,cargo test $(CARGO_FLAGS) --release -p ecomap-estimator --test pricing -- --ignored --nocapture)
 
 fmt: ## Format the Rust code
 	cargo fmt --all
