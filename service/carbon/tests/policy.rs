@@ -75,7 +75,7 @@ fn grams(plan: &[usize], points: &[Point], ahead: &[GramsPerKwh]) -> f64 {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
-    /// Against trying every plan of a day of four hours: within the gap, and never over the allowance.
+    /// Against trying every plan of a day of four hours: within what the buckets lose, never over the allowance.
     #[test]
     fn an_allowance_is_spent_best(
         intensities in proptest::collection::vec(20.0_f64..700.0, 4),

@@ -7,19 +7,18 @@
 //! min Σ_h d_h·Q_k(h)   subject to   Σ_h d_h·I_h·P_k(h)/1000 ≤ allowance − spent                            (24)
 //! ```
 //!
-//! a multiple-choice knapsack of one row, solved to a certified gap by `ecomap-mmkp`. The cap is that of the first hour's
-//! point; the next call plans anew with what was really spent and forecasts as revised (receding horizon), so a
+//! a multiple-choice knapsack of one row, solved by dynamic programming over the hours. The cap is that of the first
+//! hour's point; the next call plans anew with what was really spent and forecasts as revised (receding horizon), so a
 //! wrong forecast costs quality, not the allowance.
+//!
+//! An allowance is a constraint: where the fleet's objective puts a price on carbon too, less is spent than allowed.
 
 use super::{Cap, Clip, Outlook, Policy, PolicyError, Range, number};
-use ecomap_mmkp::{Builder, Limits, solve};
 
 /// Most points of a frontier that are looked at.
 const POINTS: usize = 256;
-/// Relative gap of the plan of a day.
-const GAP: f64 = 1e-6;
-/// Vectors compared by its search.
-const WORK: u64 = 50_000;
+/// Of partial plans whose grams differ by less than this share of the rest the one of least loss is kept.
+const BUCKETS: usize = 4_096;
 
 /// So many grams a day.
 #[derive(Debug, Clone, PartialEq)]
@@ -51,19 +50,59 @@ impl Allowance {
         if hours.is_empty() || points.is_empty() || rest < 0.0 {
             return None;
         }
-        let mut builder = Builder::new(vec![rest]);
-        for (lasts, intensity) in &hours {
-            builder.class();
-            for at in &points {
-                let point = &outlook.frontier[*at];
-                let grams = lasts * intensity * point.draw.get() / 1_000.0;
-                builder.option(-lasts * point.loss, &[(0, grams)]);
-            }
+        let grams =
+            |hour: &(f64, f64), at: usize| hour.0 * hour.1 * outlook.frontier[at].draw.get() / 1_000.0;
+        // Grams that the hours from here on need at least.
+        let mut needed = vec![0.0; hours.len() + 1];
+        for (h, hour) in hours.iter().enumerate().rev() {
+            let least = points.iter().map(|at| grams(hour, *at)).fold(f64::INFINITY, f64::min);
+            needed[h] = needed[h + 1] + least;
         }
-        let problem = builder.build().ok()?;
-        let answer = solve(&problem, &Limits { gap: GAP, work: WORK, seed: 0, stop: &|| false });
-        Some(answer.choice?.into_iter().filter_map(|k| points.get(k as usize).copied()).collect())
+        let mut stages: Vec<Vec<Option<Partial>>> = Vec::with_capacity(hours.len());
+        let mut before = vec![Some(Partial { grams: 0.0, loss: 0.0, from: 0, point: 0 })];
+        for (h, hour) in hours.iter().enumerate() {
+            let mut next: Vec<Option<Partial>> = vec![None; BUCKETS + 1];
+            for (from, partial) in before.iter().enumerate().filter_map(|(n, p)| p.map(|p| (n, p))) {
+                for at in &points {
+                    let spent = partial.grams + grams(hour, *at);
+                    if spent + needed[h + 1] > rest * (1.0 + 1e-12) {
+                        continue;
+                    }
+                    let loss = partial.loss + hour.0 * outlook.frontier[*at].loss;
+                    let slot = &mut next[bucket(spent, rest)];
+                    if slot.is_none_or(|best| (loss, spent) < (best.loss, best.grams)) {
+                        *slot = Some(Partial { grams: spent, loss, from, point: *at });
+                    }
+                }
+            }
+            stages.push(std::mem::replace(&mut before, next));
+        }
+        let order = |a: &Partial, b: &Partial| a.loss.total_cmp(&b.loss).then(a.grams.total_cmp(&b.grams));
+        let mut at = before.iter().flatten().min_by(|a, b| order(a, b)).copied()?;
+        let mut plan = Vec::with_capacity(hours.len());
+        for stage in stages.iter().rev() {
+            plan.push(at.point);
+            at = stage.get(at.from).copied().flatten()?;
+        }
+        plan.reverse();
+        Some(plan)
     }
+}
+
+/// A plan of the first hours.
+#[derive(Debug, Clone, Copy)]
+struct Partial {
+    grams: f64,
+    loss: f64,
+    /// Bucket of the hour before.
+    from: usize,
+    /// Point of this hour.
+    point: usize,
+}
+
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+fn bucket(grams: f64, rest: f64) -> usize {
+    if rest <= 0.0 { 0 } else { ((grams / rest * BUCKETS as f64) as usize).min(BUCKETS) }
 }
 
 /// Length in hours and intensity of every hour left of the day.
