@@ -9,6 +9,7 @@
 pub mod carbon_aware;
 pub mod electricity_maps;
 pub mod manual;
+pub mod synthetic;
 pub mod trace;
 pub mod uk;
 pub mod watttime;
