@@ -157,6 +157,11 @@ pub trait Predictor: Send + Sync {
     /// Version of code and parameters, for certificates.
     fn version(&self) -> String;
 
+    /// What a reader of its answers should know, such as why a fallback serves.
+    fn remark(&self) -> Option<String> {
+        None
+    }
+
     /// Rate-free costs of a tier on a profile in a mode.
     fn table(&self, profile: &Arc<Profile>, mode: ModeIx, family: &Arc<Family>, tier: usize) -> CostTable;
 

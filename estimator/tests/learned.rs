@@ -8,7 +8,7 @@ use ecomap_estimator::features::{Encoded, encode};
 use ecomap_estimator::learned::artifact::{Artifact, Conformal};
 use ecomap_estimator::learned::forest::Forests;
 use ecomap_estimator::learned::network::Network;
-use ecomap_estimator::learned::{Learned, Options, library};
+use ecomap_estimator::learned::{Learned, Options, Serve, library};
 use ecomap_estimator::predictor::{DevicePlan, Predictor, Source, Task};
 use ecomap_instances::ids::ModeIx;
 use ecomap_instances::scenario::Segment;
@@ -25,7 +25,7 @@ fn runtime() -> bool {
 }
 
 fn learned(cache: usize) -> Learned {
-    Learned::load(&Options { cache, fallback: false, ..Options::default() }).unwrap()
+    Learned::load(&Options { cache, serve: Serve::Transformer, ..Options::default() }).unwrap()
 }
 
 fn draws(split: Split, count: u64) -> Vec<Draw> {

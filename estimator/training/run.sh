@@ -30,7 +30,7 @@ dataset test 0 10000 test
 dataset test-device 0 5000 test-device
 dataset test-family 0 5000 test-family
 
-"$python" "$here/train.py" --data "$work/data" --out "$work/out" --variant full --minutes "${MINUTES:-40}" --epochs 36
+"$python" "$here/train.py" --data "$work/data" --out "$work/out" --variant full --minutes "${MINUTES:-40}" --epochs 24
 # Ablations, all alike on a fifth of the data.
 mkdir -p "$work/fifth" "$work/out-fifth"
 for file in train-0 pairs validation; do ln -sf "$work/data/$file.parquet" "$work/fifth/$file.parquet"; done
@@ -40,7 +40,7 @@ for variant in full no-attention no-physics; do
 done
 "$python" "$here/export.py" --checkpoint "$work/out/full.pt" --data "$work/data" --to "$root/estimator/data/model/joint.onnx"
 "$EVALUATE_BIN" --data "$work/data" --model "$root/estimator/data/model/joint.onnx" \
-    --forest "$root/estimator/data/model/forest.bin" --out "$root/docs/src/model-card.md" \
+    --forest "$root/estimator/data/model/forest.bin" --workloads 250 --out "$root/docs/src/model-card.md" \
     --also "as shipped, on a fifth of the data=$work/export/full.onnx" \
     --also "no attention across tenants, on a fifth=$work/export/no-attention.onnx" \
     --also "no physics features, on a fifth=$work/export/no-physics.onnx"

@@ -122,9 +122,9 @@ def main():
                 group["lr"] = args.rate * warm * (0.02 + 0.98 * 0.5 * (1 + math.cos(math.pi * part)))
             x, slowdown, power, weight = train.pack(rows)
             loss = loss_of(model(**x), slowdown, power, weight)
-            if whole and n % 8 == 0:
+            if whole and n % 4 == 0:
                 some = rng.integers(0, len(whole[0]), args.batch // 2)
-                loss = loss + 2.0 * monotone(model, paired, *whole, some)
+                loss = loss + 4.0 * monotone(model, paired, *whole, some)
             best_of.zero_grad()
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

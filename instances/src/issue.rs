@@ -67,6 +67,7 @@ codes! {
     Contradiction = "E1115", "contradictory rules", "Drop one of the two rules that the message names.";
     UnreachableFloor = "E1116", "accuracy floor out of reach", "Lower the floor to the best allowed tier, or allow a better tier.";
     UnknownObjective = "E1117", "unknown objective", "Use one of: ecomap, carbon, energy, latency, accuracy, value, cdp, weighted, lexicographic.";
+    UnknownName = "E1118", "unknown name", "Use one of the names that the message or the documentation lists.";
     BadReference = "E1201", "dangling index", "Point to an item that the instance lists.";
     NoOption = "E1202", "tenant without options", "Relax what excludes them all (latency objective, accuracy floor, pinning; `ecomap estimate` shows it), or allow the tenant to be shed.";
     UnitOff = "E1203", "load on a unit that is off", "Load only units that the option's mode switches on.";

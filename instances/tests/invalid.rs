@@ -69,6 +69,8 @@ const NOT_FROM_A_FILE: &[Code] = &[
     Code::PlanMismatch,
     // Only a joint predictor can raise it; tested in `ecomap-solver`.
     Code::NotARelaxation,
+    // Of query parameters; tested in `ecomap-service`.
+    Code::UnknownName,
 ];
 
 /// `E1301-word.mmkp.txt` names its format; `.json` files say theirs.

@@ -4,7 +4,7 @@
 use crate::ServiceError;
 use crate::pipeline::{self, Priced};
 use ecomap_estimator::Predictor;
-use ecomap_estimator::learned::{Learned, Options};
+use ecomap_estimator::learned::{Learned, Options, Serve};
 use ecomap_estimator::predictor::{DevicePlan, Task};
 use ecomap_instances::format::result_v1::{
     BrokenDto, ContentionCutsDto, ContentionDto, LatencyDto, PredictedBoardDto, PredictedTenantDto, ResultDto,
@@ -27,13 +27,15 @@ pub enum Contention {
     Auto,
     /// Transformer, or an error
     Transformer,
+    /// Forest
+    Forest,
     /// Closed formulas
     Roofline,
 }
 
 impl Contention {
     /// The names, for people.
-    pub const KNOWN: &'static str = "not one of off, auto, transformer, roofline";
+    pub const KNOWN: &'static str = "not one of off, auto, transformer, forest, roofline";
 
     /// By name.
     #[must_use]
@@ -55,7 +57,7 @@ impl Contention {
         match result.contention.as_ref().map(|c| c.predictor.as_str()) {
             None => Ok(Self::Off),
             Some("transformer") => Ok(Self::Transformer),
-            Some("forest") => Ok(Self::Auto),
+            Some("forest") => Ok(Self::Forest),
             Some("roofline") => Ok(Self::Roofline),
             Some(other) => Err(ServiceError::Usage(format!(
                 "the result was made with the joint predictor `{}`, which this program does not have",
@@ -67,10 +69,19 @@ impl Contention {
     fn load(self) -> Result<Box<dyn Predictor>, ServiceError> {
         Ok(match self {
             Self::Off | Self::Roofline => Box::new(pipeline::predictor()?),
-            Self::Auto => Box::new(Learned::load(&Options::default())?),
-            Self::Transformer => Box::new(Learned::load(&Options { fallback: false, ..Options::default() })?),
+            Self::Auto => learned(Serve::Either)?,
+            Self::Transformer => learned(Serve::Transformer)?,
+            Self::Forest => learned(Serve::Forest)?,
         })
     }
+}
+
+/// The learned predictor, served as asked.
+///
+/// # Errors
+/// Those of loading.
+pub(crate) fn learned(serve: Serve) -> Result<Box<dyn Predictor>, ServiceError> {
+    Ok(Box::new(Learned::load(&Options { serve, ..Options::default() })?))
 }
 
 pub(crate) fn needs_scenario() -> ServiceError {
@@ -80,11 +91,11 @@ pub(crate) fn needs_scenario() -> ServiceError {
 }
 
 pub(crate) fn not_weighed() -> ServiceError {
-    ServiceError::Usage("what stability costs is not weighed together with --contention".to_owned())
+    ServiceError::Usage("what stability costs is not weighed together with contention".to_owned())
 }
 
 pub(crate) fn needs_exact(solver: &str) -> ServiceError {
-    ServiceError::Usage(format!("solver `{solver}` does not work with --contention; use exact"))
+    ServiceError::Usage(format!("solver `{solver}` does not look at contention; use exact"))
 }
 
 /// The boards of one instance before the estimator.
@@ -178,6 +189,8 @@ pub(crate) fn solve(
         observer,
     )?;
     let mut dto = dto(&answer.report);
+    let mut answer = answer;
+    answer.solution.notes.extend(envelope.inner().predictor.remark());
     if let Some(plan) = &answer.solution.assignment {
         dto.boards = predicted(instance, &envelope, plan)?;
     }
@@ -233,24 +246,29 @@ fn dto(report: &Report) -> ContentionDto {
 /// What the joint predictor holds against a plan, for people.
 pub(crate) fn findings(priced: &Priced, plan: &Assignment) -> Result<Vec<String>, ServiceError> {
     let instance = &priced.instance;
-    let verdict = accepts(instance, &boards(priced, instance)?, plan)?;
+    let boards = boards(priced, instance)?;
+    let by = boards.source();
+    let verdict = accepts(instance, &boards, plan)?;
     let mut findings = Vec::new();
     for (device, _, judged) in &verdict.boards {
         for fault in &judged.faults {
             findings.push(match fault {
                 Fault::Slo(tenant, factor) => format!(
-                    "tenant {} is predicted at {factor:.3} times its latency objective",
+                    "{by}: tenant {} is predicted at {factor:.3} times its latency objective",
                     instance.tenants[tenant.at()].id
                 ),
                 Fault::Budget(factor) => format!(
-                    "device {} is predicted at {factor:.3} times its mode's budget",
+                    "{by}: device {} is predicted at {factor:.3} times its mode's budget",
                     instance.devices[device.at()].id
                 ),
             });
         }
     }
     findings.extend(verdict.sites.iter().map(|(site, watts, cap)| {
-        format!("site {} is predicted to draw {watts} W, its cap is {cap} W", instance.sites[site.at()].id)
+        format!(
+            "{by}: site {} is predicted to draw {watts} W, its cap is {cap} W",
+            instance.sites[site.at()].id
+        )
     }));
     Ok(findings)
 }

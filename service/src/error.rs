@@ -22,7 +22,7 @@ pub enum ServiceError {
         message: String,
     },
     /// Nothing says which format the document has.
-    #[error("cannot tell the format of {0}; name it with --format")]
+    #[error("cannot tell the format of {0}; where the command has it, --format names it")]
     UnknownFormat(String),
     /// Neither a file nor an embedded scenario.
     #[error("there is no file `{name}`, and no embedded scenario of that name (embedded: {known})")]

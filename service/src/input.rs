@@ -33,6 +33,10 @@ pub fn read(source: &str) -> Result<Document, ServiceError> {
     match File::open(path) {
         Ok(file) => Ok(Document { name: stem(path), bytes: bounded(file, source)? }),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            // What looks like a path is no name of a scenario.
+            if source.contains(['/', '.']) {
+                return Err(ServiceError::Read { path: path.to_owned(), source: error });
+            }
             embedded(source).ok_or_else(|| ServiceError::NoSuchInput {
                 name: source.to_owned(),
                 known: embedded_names().collect::<Vec<_>>().join(", "),

@@ -6,6 +6,7 @@ use ecomap_estimator::predictor::{DevicePlan, Task};
 use ecomap_instances::Scenario;
 use ecomap_instances::format::result_v1::{ResultDto, RunDto};
 use ecomap_instances::ids::{ModeIx, SiteIx};
+use ecomap_instances::issue::{Code, Issue, Issues};
 use ecomap_instances::profile::Profile;
 use ecomap_instances::scenario::{Device, Segment, Tenant};
 use serde::Serialize;
@@ -23,12 +24,43 @@ pub struct BoardView {
     pub power_w: f64,
     /// The mode's budget for the whole board, W.
     pub budget_w: f64,
+    /// Whether the predicted draw keeps the mode's budget.
+    pub budget_kept: bool,
+    /// Site.
+    pub site: String,
     /// `transformer`, `forest` or `roofline`.
     pub source: &'static str,
     /// Whether a unit is busier than any that the predictor was fitted on.
     pub extrapolated: bool,
     /// Tenants.
     pub tenants: Vec<TenantView>,
+}
+
+/// One site under a plan: boards that run something, at their predicted draw.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SiteView {
+    /// Site.
+    pub site: String,
+    /// Predicted draw of the boards with tenants, W.
+    pub power_w: f64,
+    /// The site's cap at the scenario's intensity, W; `None`: none.
+    pub cap_w: Option<f64>,
+    /// Whether the draw keeps the cap. Boards without tenants draw beside it.
+    pub kept: bool,
+}
+
+/// What the boards draw together, site by site, in the scenario's order.
+#[must_use]
+pub fn sites(scenario: &Scenario, boards: &[BoardView]) -> Vec<SiteView> {
+    let view = |site: &ecomap_instances::scenario::Site| {
+        let own: Vec<f64> = boards.iter().filter(|b| b.site == site.id.as_str()).map(|b| b.power_w).collect();
+        let power_w = own.iter().sum();
+        let carbon = scenario.zones.get(site.zone.at()).map(|z| z.carbon);
+        let cap_w = carbon.and_then(|c| site.budget.cap(c)).map(|w| w.get());
+        let kept = cap_w.is_none_or(|cap| power_w <= cap);
+        (!own.is_empty()).then(|| SiteView { site: site.id.to_string(), power_w, cap_w, kept })
+    };
+    scenario.sites.iter().filter_map(view).collect()
 }
 
 /// One tenant on its board. All times in ms.
@@ -54,7 +86,7 @@ pub struct TenantView {
     pub network_ms: f64,
     /// End to end: p50, p95, p99.
     pub latency_ms: [f64; 3],
-    /// p95 on the device over p95 alone on it.
+    /// p95 beside the others over p95 alone on the same units at the same rate (network delay in neither).
     pub slowdown_p95: f64,
     /// Quantile of the SLO.
     pub quantile: &'static str,
@@ -104,14 +136,15 @@ pub fn view(
             mode: mode.map_or_else(String::new, |m| m.id.to_string()),
             power_w: answer.power.get(),
             budget_w: mode.map_or(0.0, |m| m.board_budget().get()),
+            budget_kept: mode.is_some_and(|m| answer.power <= m.board_budget()),
+            site: scenario.sites.get(device.site.at()).map_or_else(String::new, |s| s.id.to_string()),
             source: answer.source.as_str(),
             extrapolated: answer.extrapolated,
             tenants: Vec::new(),
         };
         for ((task, tenant), told) in plan.tasks.iter().zip(tenants).zip(answer.tasks) {
-            let told = told.ok_or_else(|| {
-                ServiceError::Usage(format!("tenant `{}` cannot run as the plan places it", tenant.id))
-            })?;
+            let told = told
+                .ok_or_else(|| misfit(format!("tenant `{}` cannot run as the plan places it", tenant.id)))?;
             view.tenants.push(tenant_view(scenario, tenant, (device.site, &device.profile), task, &told)?);
         }
         views.push(view);
@@ -119,8 +152,14 @@ pub fn view(
     Ok(views)
 }
 
+/// Something that the plan names and the scenario does not have.
 fn unknown(what: &str, name: &str) -> ServiceError {
-    ServiceError::Usage(format!("the scenario has no {what} `{name}`: is the result one of this scenario's?"))
+    let name: String = name.chars().take(64).collect();
+    misfit(format!("the scenario has no {what} `{name}`: is the result one of this scenario's?"))
+}
+
+fn misfit(message: String) -> ServiceError {
+    ServiceError::Invalid(Issues::one(Issue::new(Code::PlanMismatch, "/plan/tenants", message)))
 }
 
 fn find<'a, T>(
@@ -159,9 +198,8 @@ fn tenant_view(
     told: &ecomap_estimator::predictor::TaskPrediction,
 ) -> Result<TenantView, ServiceError> {
     let tier = tenant.family.tiers.get(task.tier).ok_or_else(|| unknown("tier", "?"))?;
-    let network = ecomap_estimator::pricing::network(scenario, tenant, task.tier, site).ok_or_else(|| {
-        ServiceError::Usage(format!("no link leads from tenant `{}` to its device", tenant.id))
-    })?;
+    let network = ecomap_estimator::pricing::network(scenario, tenant, task.tier, site)
+        .ok_or_else(|| misfit(format!("no link leads from tenant `{}` to its device", tenant.id)))?;
     let latency = told.latency.delayed(network);
     Ok(TenantView {
         tenant: tenant.id.to_string(),

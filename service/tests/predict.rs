@@ -68,11 +68,16 @@ fn a_plan_is_predicted_jointly_and_says_by_what() {
     }
     let (_, err) = exits(&predict("transformer", Some("/nonexistent/libonnxruntime.so")), 2);
     assert!(err.contains("ONNX Runtime") && err.contains("make setup"), "{err}");
+    assert!(err.contains("ORT_DYLIB_PATH names no file: `/nonexistent/"), "{err}");
+    let forest = ["estimate", "tiny", "--plan", result, "--predictor", "forest"];
+    let (out, _) = exits(&ecomap(&forest, None), 0);
+    assert!(out.contains("predicted by forest") && out.contains("it was asked for"), "{out}");
+    assert!(out.contains("cap ") && out.contains("kept"), "{out}");
     let (out, _) = exits(&predict("roofline", None), 0);
     assert!(out.contains("roofline"));
     let (out, _) = exits(&ecomap(&["estimate", "tiny", "--plan", result], None), 0);
     assert!(out.contains("queueing") && out.contains("slowdown"), "{out}");
     // A result of another scenario is told apart.
-    let (_, err) = exits(&ecomap(&["estimate", "xavier-3", "--plan", result], None), 2);
-    assert!(err.contains("one of this scenario's"), "{err}");
+    let (_, err) = exits(&ecomap(&["estimate", "xavier-3", "--plan", result], None), 3);
+    assert!(err.contains("E1401") && err.contains("one of this scenario's"), "{err}");
 }

@@ -10,7 +10,7 @@ use ecomap_estimator::dataset::{Effort, Sampler, Split, make};
 use ecomap_estimator::features::Encoded;
 use ecomap_estimator::learned::artifact::Artifact;
 use ecomap_estimator::learned::network::Network;
-use ecomap_estimator::learned::{Learned, Options, batch};
+use ecomap_estimator::learned::{Learned, Options, Serve, batch};
 use ecomap_estimator::predictor::{DevicePlan, Predictor, Task};
 use ecomap_instances::family::{Family, MAX_BLOCKS};
 use ecomap_instances::ids::ModeIx;
@@ -46,7 +46,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     let clock = SystemClock::new();
     let time = Duration::from_secs_f64(seconds);
     let plans = plans()?;
-    let learned = Learned::load(&Options { threads, cache: 0, fallback: false, ..Options::default() })?;
+    let learned =
+        Learned::load(&Options { threads, cache: 0, serve: Serve::Transformer, ..Options::default() })?;
     let artifact = Artifact::embedded()?;
     let network = Network::load(&artifact, threads, batch::PLANS)?;
     let encoded: Vec<Encoded> = plans.iter().map(|p| learned.encode(p)).collect::<Result<_, _>>()?;

@@ -34,6 +34,15 @@ pub fn find() -> Option<PathBuf> {
     beside.and_then(inside).or_else(|| beside.and_then(above)).or_else(|| here.as_deref().and_then(above))
 }
 
+/// Why there is none, and what to do, for messages.
+#[must_use]
+pub fn missing() -> String {
+    match std::env::var_os(VARIABLE).filter(|v| !v.is_empty()) {
+        Some(named) => format!("{VARIABLE} names no file: `{}`; {REMEDY}", PathBuf::from(named).display()),
+        None => format!("not installed; {REMEDY}"),
+    }
+}
+
 fn inside(folder: &Path) -> Option<PathBuf> {
     NAMES.iter().map(|name| folder.join(name)).find(|path| path.is_file())
 }

@@ -21,7 +21,7 @@ pub mod network;
 mod predictor;
 pub mod setup;
 
-pub use predictor::{Backend, Learned, Options};
+pub use predictor::{Backend, Learned, Options, Serve};
 
 /// Factors of one plan, before they meet latencies.
 #[derive(Debug, Clone, PartialEq)]

@@ -3,7 +3,7 @@
 use super::Factors;
 use super::artifact::Artifact;
 use super::batch::{Batch, UNITS, batches};
-use super::library::{REMEDY, find};
+use super::library::{REMEDY, find, missing};
 use crate::error::EstimatorError;
 use crate::features::{BLOCK_FEATURES, DEVICE_FEATURES, Encoded, SEGMENT_FEATURES, TENANT_FEATURES};
 use ort::session::Session;
@@ -28,7 +28,7 @@ pub(crate) fn environment() -> Result<&'static ort::environment::Environment, Es
     static ENVIRONMENT: OnceLock<Result<ort::environment::Environment, String>> = OnceLock::new();
     ENVIRONMENT
         .get_or_init(|| {
-            let path = find().ok_or_else(|| format!("ONNX Runtime is not installed; {REMEDY}"))?;
+            let path = find().ok_or_else(missing)?;
             let builder = ort::init_from(&path).map_err(|e| format!("{}: {e}; {REMEDY}", path.display()))?;
             builder.build().map_err(|e| format!("{}: {e}", path.display()))
         })

@@ -41,14 +41,26 @@ pub struct Options {
     pub batch: usize,
     /// Answers kept.
     pub cache: usize,
-    /// Whether the forest may serve where ONNX Runtime is missing.
-    pub fallback: bool,
+    /// Which of the two serves.
+    pub serve: Serve,
+}
+
+/// Which model serves.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Serve {
+    /// The transformer, or the forest where ONNX Runtime is missing.
+    #[default]
+    Either,
+    /// The transformer, or an error.
+    Transformer,
+    /// The forest.
+    Forest,
 }
 
 impl Default for Options {
     fn default() -> Self {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self { model: None, threads: cores.min(4), batch: batch::PLANS, cache: 65_536, fallback: true }
+        Self { model: None, threads: cores.min(4), batch: batch::PLANS, cache: 65_536, serve: Serve::Either }
     }
 }
 
@@ -81,13 +93,15 @@ impl Learned {
             None => Artifact::embedded()?,
             Some(path) => Artifact::open(path)?,
         };
-        let (backend, conformal) = match Network::load(&artifact, options.threads, options.batch) {
-            Ok(network) => (Backend::Network(Box::new(network)), artifact.record.conformal),
-            Err(e) if options.fallback => (
-                Backend::Forest(Box::new(Forests::embedded()?), e.to_string()),
-                Conformal { p95: 1.0, p99: 1.0 },
-            ),
-            Err(e) => return Err(e),
+        let forest = |why: String| -> Result<_, EstimatorError> {
+            Ok((Backend::Forest(Box::new(Forests::embedded()?), why), Conformal { p95: 1.0, p99: 1.0 }))
+        };
+        let network = || Network::load(&artifact, options.threads, options.batch);
+        let (backend, conformal) = match (options.serve != Serve::Forest).then(network) {
+            None => forest("it was asked for".to_owned())?,
+            Some(Ok(network)) => (Backend::Network(Box::new(network)), artifact.record.conformal),
+            Some(Err(e)) if options.serve == Serve::Either => forest(e.to_string())?,
+            Some(Err(e)) => return Err(e),
         };
         Ok(Self {
             workshop: Workshop::new(Roofline::embedded()?, Coexecution::embedded()?.clone()),
@@ -176,6 +190,13 @@ impl Learned {
 impl Predictor for Learned {
     fn name(&self) -> &str {
         self.source().as_str()
+    }
+
+    fn remark(&self) -> Option<String> {
+        match &self.backend {
+            Backend::Network(_) => None,
+            Backend::Forest(_, why) => Some(format!("the forest predicts, not the transformer: {why}")),
+        }
     }
 
     fn version(&self) -> String {

@@ -15,8 +15,8 @@ use crate::error::EstimatorError;
 use crate::validation::quantile;
 use ecomap_instances::generate::Seed;
 use ecomap_instances::{Code, Issue, Issues};
-use rustix::thread::{CpuSet, sched_setaffinity};
-use std::collections::BTreeMap;
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
 use std::time::Duration;
@@ -112,7 +112,12 @@ impl Campaign<'_> {
                 list.push(Issue::new(Code::Empty, format!("/{name}"), "nothing is listed"));
             }
         }
+        let mut ids = BTreeSet::new();
         for (n, unit) in self.units.iter().enumerate() {
+            if !ids.insert(unit.id.as_str()) {
+                let message = format!("`{}` again", unit.id);
+                list.push(Issue::new(Code::DuplicateId, format!("/units/{n}/id"), message));
+            }
             if unit.cores.is_empty() {
                 list.push(Issue::new(Code::Empty, format!("/units/{n}/cores"), "a unit needs a core"));
             } else if let Err(message) = bind(&unit.cores) {
@@ -298,7 +303,7 @@ struct Reading {
     joules: Option<Vec<(f64, f64)>>,
 }
 
-/// Binds the calling thread to cores.
+/// Binds the calling thread to cores, all of which it must get.
 fn bind(cores: &[u32]) -> Result<(), String> {
     let mut set = CpuSet::new();
     for core in cores {
@@ -308,5 +313,11 @@ fn bind(cores: &[u32]) -> Result<(), String> {
         }
         set.set(core);
     }
-    sched_setaffinity(None, &set).map_err(|e| format!("cannot run on cores {cores:?}: {e}"))
+    sched_setaffinity(None, &set).map_err(|e| format!("cannot run on cores {cores:?}: {e}"))?;
+    // The kernel is content with one core of the set.
+    let got = sched_getaffinity(None).map_err(|e| e.to_string())?;
+    match cores.iter().find(|c| !got.is_set(**c as usize)) {
+        Some(core) => Err(format!("there is no core {core} to run on")),
+        None => Ok(()),
+    }
 }

@@ -281,6 +281,18 @@ pub struct LatencyDto {
     pub p99: f64,
 }
 
+impl LatencyDto {
+    /// At a quantile, ms.
+    #[must_use]
+    pub const fn at(&self, quantile: Quantile) -> f64 {
+        match quantile {
+            Quantile::P50 => self.p50,
+            Quantile::P95 => self.p95,
+            Quantile::P99 => self.p99,
+        }
+    }
+}
+
 /// A latency objective and how much of it is left.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]

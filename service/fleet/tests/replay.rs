@@ -158,7 +158,7 @@ fn an_impossible_cap_is_an_error_and_not_a_plan() {
         Err(FleetError::Infeasible { caps }) => assert!(caps.contains("0.5"), "{caps}"),
         // Shedding everyone and switching the board off may be allowed: then the turn says so.
         Ok(turn) => {
-            assert!(turn.published.last().unwrap().power[0].get() <= 0.5 && !turn.forced_off.is_empty())
+            assert!(turn.published.last().unwrap().power[0].get() <= 0.5 && !turn.forced_off.is_empty());
         }
         Err(other) => panic!("{other}"),
     }
@@ -183,13 +183,12 @@ fn an_allowance_loses_less_than_the_line_at_its_carbon() {
     // What carbon may be spent is the allowance's business: with a price on carbon too, less would be spent.
     let objective = Objective::parse("ecomap:carbon=0").unwrap();
     let scenario = scenario(11.0, 22.0).with_objective(objective);
-    let days = 4;
-    let turns = 24 * days as usize;
+    let (days, turns) = (4, 24 * 4);
     let mut line = replay(&scenario, controller(&scenario, own(&scenario)), days, turns + 1);
     let line = line.run(|_, _, _| ()).unwrap();
 
     let range = Range::new(Watts::new(11.0), Watts::new(22.0)).unwrap();
-    let policy = Allowance::new(range, line.carbon_g / days as f64).unwrap();
+    let policy = Allowance::new(range, line.carbon_g / 4.0).unwrap();
     let budgets = Budgets::new(&scenario, vec![group(policy, range)]).unwrap();
     let mut controller = controller(&scenario, budgets);
     controller.trace(&[GramsPerKwh::new(380.0)]).unwrap();

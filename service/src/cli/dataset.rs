@@ -10,6 +10,9 @@ use std::path::PathBuf;
 /// Most rows of one file.
 const MOST_ROWS: u64 = 10_000_000;
 
+/// Largest number of a first plan: the column of the file is of 64 bits with a sign.
+const MOST_FIRST: u64 = 1 << 62;
+
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
@@ -23,7 +26,7 @@ pub(super) struct Args {
     #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u64).range(1..=MOST_ROWS))]
     rows: u64,
     /// Number of the first plan: files with other ranges are parts of one data set
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = clap::value_parser!(u64).range(0..=MOST_FIRST))]
     first: u64,
     /// Seed; the same seed, split and number give the same plan
     #[arg(long, default_value_t = 7)]
@@ -47,6 +50,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         let measured = super::profile::open(path)?;
         let tuning = compare(&measured).map_err(ServiceError::from)?.tuning;
         let (more, without) = measured_rows(&measured, &tuning).map_err(ServiceError::from)?;
+        let disturbed = measured.runs.iter().filter(|r| r.kept && r.noisy).count();
+        if disturbed > 0 {
+            out::note(&format!("{}: {disturbed} of its runs were disturbed by other work", path.display()));
+        }
         rows.extend(more);
         left += without;
     }

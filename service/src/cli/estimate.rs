@@ -3,12 +3,13 @@
 use super::table::{Table, number};
 use super::{Exit, out, solve};
 use crate::ServiceError;
+use crate::contention;
 use crate::input;
-use crate::joint::{self, BoardView};
+use crate::joint::{self, BoardView, SiteView};
 use crate::pipeline::{self, Sizes};
 use ecomap_estimator::Predictor;
 use ecomap_estimator::explain::{Explanation, Offer, Row, explain};
-use ecomap_estimator::learned::{Learned, Options};
+use ecomap_estimator::learned::Serve;
 use ecomap_instances::Scenario;
 use ecomap_instances::format::{Format, Input};
 use ecomap_solver::clock::SystemClock;
@@ -44,6 +45,8 @@ enum Choice {
     Auto,
     /// Transformer, or an error
     Transformer,
+    /// Forest
+    Forest,
     /// Closed formulas
     Roofline,
 }
@@ -51,8 +54,9 @@ enum Choice {
 fn joint_predictor(choice: Choice) -> Result<Box<dyn Predictor>, ServiceError> {
     Ok(match choice {
         Choice::Roofline => Box::new(pipeline::predictor()?),
-        Choice::Auto => Box::new(Learned::load(&Options::default())?),
-        Choice::Transformer => Box::new(Learned::load(&Options { fallback: false, ..Options::default() })?),
+        Choice::Auto => contention::learned(Serve::Either)?,
+        Choice::Transformer => contention::learned(Serve::Transformer)?,
+        Choice::Forest => contention::learned(Serve::Forest)?,
     })
 }
 
@@ -92,6 +96,7 @@ fn plan(args: &Args, scenario: &Scenario, path: &str) -> anyhow::Result<Exit> {
     let result = solve::read_result(path)?;
     let predictor = joint_predictor(args.predictor)?;
     let mut boards = joint::view(scenario, &result, predictor.as_ref())?;
+    let sites = joint::sites(scenario, &boards);
     if let Some(tenant) = &args.tenant {
         for board in &mut boards {
             board.tenants.retain(|t| t.tenant == *tenant);
@@ -101,28 +106,33 @@ fn plan(args: &Args, scenario: &Scenario, path: &str) -> anyhow::Result<Exit> {
     if args.json {
         out::print_json(&boards)?;
     } else {
-        out::print(&boards_text(&boards, predictor.as_ref()))?;
+        out::print(&boards_text(&boards, &sites, predictor.as_ref()))?;
     }
     Ok(Exit::Ok)
 }
 
-fn boards_text(boards: &[BoardView], predictor: &dyn Predictor) -> String {
+fn boards_text(boards: &[BoardView], sites: &[SiteView], predictor: &dyn Predictor) -> String {
+    let by = predictor.name();
     let mut text = format!(
-        "predicted by {} {}\nservice: roofline; transfer: profile; contention: closed form; queueing, tail: {}\n",
-        predictor.name(),
+        "predicted by {by} {}\nservice: roofline; transfer: profile; contention: closed form; queueing, tail, W: {by}; \
+         network: links of the scenario\np50 is the sum of the first five; tail: from p50 to p95; slowdown: p95 beside \
+         the others over p95 alone at the same rate\n",
         predictor.version(),
-        predictor.name()
     );
+    if let Some(remark) = predictor.remark() {
+        let _ = writeln!(text, "note: {remark}");
+    }
     for b in boards {
         let note = if b.extrapolated { ", busier than anything it was fitted on" } else { "" };
         let _ = writeln!(
             text,
-            "\n{} ({} {}): {} W of {} W{note}",
+            "\n{} ({} {}): {} W of {} W, {}{note}",
             b.device,
             b.profile,
             b.mode,
             number(b.power_w),
-            number(b.budget_w)
+            number(b.budget_w),
+            if b.budget_kept { "kept" } else { "NOT kept" },
         );
         let mut table = Table::new(&[
             "tenant",
@@ -161,6 +171,16 @@ fn boards_text(boards: &[BoardView], predictor: &dyn Predictor) -> String {
             ]);
         }
         text.push_str(&table.render());
+    }
+    for s in sites {
+        let cap = s.cap_w.map_or_else(|| "no cap".to_owned(), |cap| format!("cap {} W", number(cap)));
+        let verdict = if s.kept { "kept" } else { "NOT kept" };
+        let _ = writeln!(
+            text,
+            "\nsite {}: {} W by boards with tenants, {cap}, {verdict}",
+            s.site,
+            number(s.power_w)
+        );
     }
     text
 }

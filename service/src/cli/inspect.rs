@@ -6,6 +6,7 @@ use clap::ValueEnum;
 use ecomap_graph::support::UnitClass;
 use ecomap_graph::{Format, Inspection, Options};
 use ecomap_instances::family::MAX_BLOCKS;
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// What to write.
@@ -74,13 +75,14 @@ fn parse_blocks(text: &str) -> Result<usize, String> {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    let mut dims = BTreeMap::new();
+    for (name, size) in &args.dims {
+        if dims.insert(name.clone(), *size).is_some() {
+            return Err(ServiceError::Usage(format!("--dim {name} is given twice")).into());
+        }
+    }
     let document = input::read(&args.model)?;
-    let options = Options {
-        dims: args.dims.iter().cloned().collect(),
-        batch: args.dims.iter().find(|(name, _)| name == "batch").map_or(1, |(_, size)| *size),
-        allow_unknown: args.allow_unknown,
-        ..Options::default()
-    };
+    let options = Options { dims, allow_unknown: args.allow_unknown, ..Options::default() };
     let unit = args.unit.map(|unit| match unit {
         Unit::Gpu => UnitClass::Gpu,
         Unit::Dla => UnitClass::Dla,

@@ -12,6 +12,8 @@ use ecomap_estimator::measure::{
 };
 use ecomap_graph::{LayerGraph, Model, Options};
 use ecomap_instances::family::MAX_BLOCKS;
+use ecomap_instances::{Code, Issue, Issues};
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// Arguments.
@@ -88,7 +90,9 @@ fn parse_unit(text: &str) -> Result<UnitInfo, String> {
     match cores {
         Ok(mut cores) if ecomap_instances::ids::is_legal_id(id) => {
             cores.sort_unstable();
-            cores.dedup();
+            if cores.windows(2).any(|p| p[0] == p[1]) {
+                return Err("a core is named twice".to_owned());
+            }
             Ok(UnitInfo { id: id.to_owned(), cores })
         }
         _ => Err("not NAME=CORES with cores as numbers, separated by commas".to_owned()),
@@ -111,6 +115,7 @@ fn measure(args: &RunArgs) -> anyhow::Result<Exit> {
         let cores = u32::try_from(system.ticks().busy_s.len()).unwrap_or(0);
         units = (0..cores).map(|c| UnitInfo { id: format!("cpu{c}"), cores: vec![c] }).collect();
     }
+    disjoint(&units)?;
     let clock = SystemClock::new();
     let settings = Settings {
         seed: args.seed,
@@ -144,6 +149,22 @@ fn measure(args: &RunArgs) -> anyhow::Result<Exit> {
         measured.machine.energy,
     ))?;
     Ok(Exit::Ok)
+}
+
+/// Units run beside each other: no core is in two of them.
+fn disjoint(units: &[UnitInfo]) -> Result<(), ServiceError> {
+    let mut taken = BTreeMap::new();
+    for (n, unit) in units.iter().enumerate() {
+        for core in &unit.cores {
+            if let Some(other) = taken.insert(*core, unit.id.as_str()) {
+                let message =
+                    format!("core {core} belongs to `{other}` too, and units run beside each other");
+                let issue = Issue::new(Code::Contradiction, format!("/units/{n}/cores"), message);
+                return Err(ServiceError::Invalid(Issues::one(issue)));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// The file, or the ONNX files of the folder, in order of their names.
@@ -233,6 +254,10 @@ others took {:.1} % of all cores (median); energy: {}\nfitted: loss {} a share o
         c.tuning.shared,
         c.tuning.slice_ms,
     );
+    if noisy * 4 > kept {
+        text.push_str("WARNING: more than a quarter of the runs were disturbed by other work: these figures are no measurements\n\n");
+    }
+    text.push_str("p50, p95: predictions (simulated) against what was measured\n");
     let mut table = Table::new(&[
         "prediction",
         "half",

@@ -2,9 +2,10 @@
 
 use super::table::{Table, exact, number, percent};
 use ecomap_instances::format::result_v1::{
-    CheckerDto, ContentionDto, PlanDto, ResultDto, RunDto, TenantPlanDto,
+    CheckerDto, ContentionDto, LatencyDto, PlanDto, ResultDto, RunDto, TenantPlanDto,
 };
 use ecomap_instances::plan::Status;
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 /// Most rows of a table; JSON has them all.
@@ -24,7 +25,7 @@ pub(super) fn result(result: &ResultDto) -> String {
     );
     text.push_str(&value(result));
     if let Some(plan) = &result.plan {
-        text.push_str(&tenants(plan));
+        text.push_str(&tenants(plan, result.contention.as_ref()));
         text.push_str(&devices(plan));
         text.push_str(&sites(plan));
         text.push_str(&capacities(plan));
@@ -44,7 +45,8 @@ fn contention(c: &ContentionDto) -> String {
     let broken = &c.without_contention;
     format!(
         "contention: {} by {} in {} rounds with {cuts} cuts; regardless of it the best plan found breaks {} SLOs, \
-         {} budgets, {} caps",
+         {} budgets, {} caps; the objective counts latencies without co-runners here, so that its value does not \
+         compare with that of a solve without --contention",
         if c.accepted { "accepted" } else { "no plan accepted" },
         c.predictor,
         c.rounds,
@@ -123,15 +125,18 @@ pub(super) fn placement(run: &RunDto) -> String {
     }
 }
 
-fn tenants(plan: &PlanDto) -> String {
+fn tenants(plan: &PlanDto, contention: Option<&ContentionDto>) -> String {
     if plan.tenants.iter().any(|t| t.run.is_some()) || plan.tenants.iter().all(|t| t.option.is_none()) {
-        hosted(plan)
+        hosted(plan, contention)
     } else {
         chosen(plan)
     }
 }
 
-fn hosted(plan: &PlanDto) -> String {
+fn hosted(plan: &PlanDto, contention: Option<&ContentionDto>) -> String {
+    let boards = contention.map_or(&[][..], |c| c.boards.as_slice());
+    let judged: BTreeMap<&str, &LatencyDto> =
+        boards.iter().flat_map(|b| &b.tenants).map(|t| (t.tenant.as_str(), &t.latency_ms)).collect();
     let mut table = Table::new(&[
         "tenant",
         "model",
@@ -144,12 +149,20 @@ fn hosted(plan: &PlanDto) -> String {
         ">W",
     ]);
     for tenant in plan.tenants.iter().take(MOST_ROWS) {
-        table.row(tenant_row(tenant));
+        table.row(tenant_row(tenant, judged.get(tenant.tenant.as_str()).copied()));
     }
-    titled("tenants", &table, plan.tenants.len())
+    let basis = match contention {
+        Some(c) => {
+            format!("latency: predicted by {}, beside the tenants of this plan; W: roofline", c.predictor)
+        }
+        None => {
+            "latency, W: predicted by roofline; latency beside the most that the load caps admit".to_owned()
+        }
+    };
+    format!("{}  {basis}\n", titled("tenants", &table, plan.tenants.len()))
 }
 
-fn tenant_row(tenant: &TenantPlanDto) -> Vec<String> {
+fn tenant_row(tenant: &TenantPlanDto, judged: Option<&LatencyDto>) -> Vec<String> {
     let Some(run) = &tenant.run else {
         let mut row = vec![tenant.tenant.clone(), if tenant.served { "served" } else { "shed" }.to_owned()];
         row.resize(9, "-".to_owned());
@@ -157,7 +170,11 @@ fn tenant_row(tenant: &TenantPlanDto) -> Vec<String> {
     };
     let (latency, limit) = match &run.slo {
         Some(slo) => (
-            format!("{} {}", slo.quantile.as_str(), number(slo.limit_ms - slo.headroom_ms)),
+            format!(
+                "{} {}",
+                slo.quantile.as_str(),
+                number(judged.map_or(slo.limit_ms - slo.headroom_ms, |q| q.at(slo.quantile)))
+            ),
             number(slo.limit_ms),
         ),
         None => (format!("p50 {}", number(run.latency_ms.p50)), "-".to_owned()),

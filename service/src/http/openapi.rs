@@ -121,7 +121,7 @@ fn solve_parameters() -> Value {
             "contention",
             "Joint predictor that must accept the plan: every SLO, mode budget and site cap beside the plan's own \
              co-runners. `auto`: the transformer, or the forest where ONNX Runtime is missing. Scenarios only.",
-            &json!({ "enum": ["off", "auto", "transformer", "roofline"], "default": "off" }),
+            &json!({ "enum": ["off", "auto", "transformer", "forest", "roofline"], "default": "off" }),
         ),
         query(
             "time_limit_s",
@@ -252,7 +252,11 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             );
             let mut solve = operation("solve", "solve", "Solve a scenario or a priced instance.", &answers);
             solve["parameters"] = solve_parameters();
-            posted(solve, problem_body, &[Kind::Unsupported, Kind::Busy, Kind::NotReady, Kind::Late])
+            posted(
+                solve,
+                problem_body,
+                &[Kind::Unsupported, Kind::Busy, Kind::NotReady, Kind::Late, Kind::NoPredictor],
+            )
         }
         "/v1/validate" => {
             let body = json!({ "oneOf":

@@ -90,12 +90,12 @@ impl SolveParams {
             }
             "solver" => {
                 ecomap_solver::by_name(value)
-                    .map_err(|error| Problem::query(name, Code::OutOfRange, error.to_string()))?;
+                    .map_err(|error| Problem::query(name, Code::UnknownName, error.to_string()))?;
                 self.solver = Some(value.to_owned());
             }
             "contention" => {
                 self.contention = Contention::parse(value)
-                    .ok_or_else(|| Problem::query(name, Code::OutOfRange, Contention::KNOWN))?;
+                    .ok_or_else(|| Problem::query(name, Code::UnknownName, Contention::KNOWN))?;
             }
             "time_limit_s" => {
                 let asked = Duration::from_secs_f64(number(name, value, 0.001, 1e9)?);
@@ -124,11 +124,11 @@ impl SolveParams {
             "weigh_stability" => {
                 self.steady.weigh = value
                     .parse()
-                    .map_err(|_| Problem::query(name, Code::OutOfRange, "neither true nor false"))?;
+                    .map_err(|_| Problem::query(name, Code::UnknownName, "neither true nor false"))?;
             }
             _ => {
                 let shown: String = name.chars().take(64).collect();
-                return Err(Problem::query(&shown, Code::OutOfRange, "there is no such parameter"));
+                return Err(Problem::query(&shown, Code::UnknownName, "there is no such parameter"));
             }
         }
         Ok(())

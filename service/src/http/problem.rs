@@ -6,6 +6,7 @@
 
 use crate::ServiceError;
 use crate::http::pool::Refused;
+use ecomap_estimator::EstimatorError;
 use ecomap_instances::{Code, Issue, Issues};
 use ecomap_solver::SolverError;
 use schemars::JsonSchema;
@@ -66,6 +67,7 @@ kinds! {
     Busy = "E4503", 503, "busy", "Try again after the seconds that the header Retry-After names.";
     NotReady = "E4504", 503, "not ready", "Wait until GET /ready answers 200.";
     Late = "E4505", 503, "waited too long for a worker", "Allow more time, or try again when the service is less busy.";
+    NoPredictor = "E4506", 503, "predictor not available", "Ask with contention=auto, which falls back to the forest, or install ONNX Runtime where the service is run (`make setup`).";
 }
 
 /// An error answer.
@@ -237,7 +239,10 @@ impl Problem {
                 Self::new(Kind::Unsupported, error.to_string())
             }
             ServiceError::Solver(SolverError::UnknownSolver { .. }) => {
-                Self::query("solver", Code::OutOfRange, error.to_string())
+                Self::query("solver", Code::UnknownName, error.to_string())
+            }
+            ServiceError::Estimator(EstimatorError::Runtime(why)) => {
+                Self::new(Kind::NoPredictor, format!("ONNX Runtime: {why}"))
             }
             other => {
                 tracing::error!(error = %other, "internal error");

@@ -29,6 +29,9 @@ fn check_external(tensor: &TensorProto) -> Result<(), Fault> {
     Ok(())
 }
 
+/// Name by which the first axis of an input may be given a size.
+const BATCH: &str = "batch";
+
 impl<'m> Builder<'m, '_> {
     pub(super) fn initializer(&mut self, tensor: &'m TensorProto, name: &'m str, pointer: &str, top: bool) {
         if self.scopes.last().is_some_and(|s| s.contains_key(name)) {
@@ -88,7 +91,7 @@ impl<'m> Builder<'m, '_> {
                 continue;
             }
             // An integer by which the model chooses a branch, such as a sampling rate.
-            let choice = self.options.dims.get(name).and_then(|v| i64::try_from(*v).ok());
+            let choice = self.given(name).and_then(|v| i64::try_from(v).ok());
             let fact = match self.declared_fact(input, true) {
                 Ok(fact)
                     if matches!(fact.dtype, DType::Int64 | DType::Int32) && fact.shape.elements() == 1 =>
@@ -123,15 +126,15 @@ impl<'m> Builder<'m, '_> {
         };
         let mut dims = Vec::with_capacity(shape.dim.len());
         for (axis, dim) in shape.dim.iter().enumerate() {
-            let given = self.options.dims.get(&format!("{name}.{axis}"));
-            let given = given.or_else(|| dim.dim_param.as_ref().and_then(|p| self.options.dims.get(p)));
             let fixed = dim.dim_value.filter(|v| *v != -1);
+            let by_place = self.given(&format!("{name}.{axis}"));
+            let given = by_place.or_else(|| dim.dim_param.as_ref().and_then(|p| self.given(p)));
             let size = match (given, fixed) {
-                (Some(size), _) => *size,
+                (Some(size), _) => size,
                 (None, Some(v)) => u64::try_from(v).map_err(|_| {
                     Fault::new(Code::ModelDimension, format!("axis {axis} of `{}` is {v}", short(name)))
                 })?,
-                (None, None) if is_input && axis == 0 => self.options.batch,
+                (None, None) if is_input && axis == 0 => self.given(BATCH).unwrap_or(self.options.batch),
                 (None, None) => {
                     let param = dim.dim_param();
                     let what =

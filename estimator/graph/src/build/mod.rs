@@ -18,7 +18,8 @@ use crate::options::Options;
 use crate::shape::DType;
 use ecomap_instances::issue::MAX_ISSUES;
 use ecomap_instances::{Code, Issue, Issues};
-use std::collections::{BTreeMap, HashMap};
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 /// A tensor that was met.
 #[derive(Debug)]
@@ -74,6 +75,8 @@ pub(crate) struct Builder<'m, 'o> {
     scopes: Vec<HashMap<&'m str, usize>>,
     issues: Vec<Issue>,
     unknown: BTreeMap<String, (usize, String)>,
+    /// Given dimensions that gave something its size.
+    used: RefCell<BTreeSet<String>>,
 }
 
 /// Flattens `model`.
@@ -88,8 +91,14 @@ pub(crate) fn build<'m>(model: &'m Model, options: &Options) -> Result<Program<'
         notes: Vec::new(),
         stored_bytes: 0,
     };
-    let mut builder =
-        Builder { options, program, scopes: Vec::new(), issues: Vec::new(), unknown: BTreeMap::new() };
+    let mut builder = Builder {
+        options,
+        program,
+        scopes: Vec::new(),
+        issues: Vec::new(),
+        unknown: BTreeMap::new(),
+        used: RefCell::default(),
+    };
     if let Some(graph) = &model.proto().graph {
         let outputs = builder.graph(graph, "/graph", "", true);
         builder.program.outputs = outputs.into_iter().flatten().collect();
@@ -105,7 +114,24 @@ impl<'m> Builder<'m, '_> {
         }
     }
 
+    /// The size given for a dimension.
+    fn given(&self, name: &str) -> Option<u64> {
+        let size = self.options.dims.get(name).copied()?;
+        self.used.borrow_mut().insert(name.to_owned());
+        Some(size)
+    }
+
+    /// A size that nothing took is a mistake: the figures would be those of another shape.
+    fn unused(&mut self) {
+        let used = self.used.take();
+        for name in self.options.dims.keys().filter(|n| !used.contains(*n)) {
+            let message = format!("no symbolic dimension takes the value given for `{}`", short(name));
+            self.issue(Fault::new(Code::ModelDimension, message), "/graph/input");
+        }
+    }
+
     fn finish(mut self) -> Result<Program<'m>, Issues> {
+        self.unused();
         for (op, (count, pointer)) in std::mem::take(&mut self.unknown) {
             let message = format!("`{}` is not known ({count} nodes)", short(&op));
             if self.options.allow_unknown {
