@@ -14,74 +14,117 @@ pub(crate) struct Item {
 }
 
 /// A row for each number of groups: the best profit by capacity.
+///
+/// Rows are kept where they matter only. Once all of the first `k` groups fit, more capacity adds
+/// nothing; and so little capacity that all later groups fit in what remains is never asked for. What
+/// is left of each row is hardly wider than what all groups together weigh too much.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Table {
     width: usize,
-    groups: usize,
     cells: Vec<i32>,
+    /// Weight of the heaviest options of the groups before each, and of all.
+    ahead: Vec<usize>,
 }
 
 impl Table {
-    /// Row `k` is the best profit of the first `k` groups in capacity 0 … `room`.
-    pub(crate) fn forward(&mut self, room: usize, ends: &[usize], items: &[Item]) {
-        self.reset(room, ends.len());
+    /// Row `k` is the best profit of the first `k` groups by capacity. Capacities down to
+    /// `room` − `reach` are asked for at the end.
+    pub(crate) fn forward(&mut self, room: usize, reach: usize, ends: &[usize], items: &[Item]) {
+        self.reset(room, ends, items);
         let width = self.width;
+        let all = self.ahead[ends.len()];
+        let (cells, ahead) = (&mut self.cells, &self.ahead);
+        let low = |k: usize| room.saturating_sub(all - ahead[k] + reach).min(ahead[k]);
         Arch::new().dispatch(|| {
-            self.cells[..width].fill(0);
+            cells[0] = 0;
             let mut from = 0;
             for (k, end) in ends.iter().enumerate() {
-                let (before, after) = self.cells[k * width..].split_at_mut(width);
-                let after = &mut after[..width];
-                after.copy_from_slice(before);
-                for item in &items[from..*end] {
-                    raise(&mut after[item.weight..], &before[..width - item.weight], item.profit);
+                let (before, after) = cells[k * width..].split_at_mut(width);
+                let (full, high) = (ahead[k].min(room), ahead[k + 1].min(room));
+                let value = before[full];
+                before[full..=high].fill(value);
+                for (n, item) in items[from..*end].iter().enumerate() {
+                    let split = item.weight.max(low(k + 1)).min(high + 1);
+                    if n == 0 {
+                        let plain = low(k + 1).min(split);
+                        after[plain..split].copy_from_slice(&before[plain..split]);
+                        merge(&mut after[split..=high], &before[split..=high], &before[split.saturating_sub(item.weight)..], item.profit);
+                    } else {
+                        raise(&mut after[split..=high], &before[split.saturating_sub(item.weight)..], item.profit);
+                    }
                 }
                 from = *end;
             }
+            let last = ends.len();
+            let full = ahead[last].min(room);
+            let row = &mut cells[last * width..(last + 1) * width];
+            let value = row[full];
+            row[full..].fill(value);
         });
     }
 
     /// Row `k` is the best profit of the groups from `k` on, by capacity already used.
     pub(crate) fn backward(&mut self, room: usize, ends: &[usize], items: &[Item]) {
-        self.reset(room, ends.len());
+        self.reset(room, ends, items);
         let (width, groups) = (self.width, ends.len());
+        let all = self.ahead[groups];
+        let (cells, ahead) = (&mut self.cells, &self.ahead);
+        let low = |k: usize| room.saturating_sub(all - ahead[k]).min(ahead[k]);
         Arch::new().dispatch(|| {
-            self.cells[groups * width..].fill(0);
+            cells[groups * width + low(groups)] = 0;
             for k in (0..groups).rev() {
                 let from = k.checked_sub(1).map_or(0, |before| ends[before]);
-                let (to, source) = self.cells[k * width..].split_at_mut(width);
-                let source = &source[..width];
-                to.copy_from_slice(source);
-                for item in &items[from..ends[k]] {
-                    raise(&mut to[..width - item.weight], &source[item.weight..], item.profit);
+                let (to, source) = cells[k * width..].split_at_mut(width);
+                let source = &mut source[..width];
+                let (least, full, high) = (low(k), low(k + 1), ahead[k].min(room));
+                let value = source[full];
+                source[least..full].fill(value);
+                for (n, item) in items[from..ends[k]].iter().enumerate() {
+                    // Used up to here the item still fits.
+                    let split = (room + 1 - item.weight).min(high + 1).max(least);
+                    if n == 0 {
+                        merge(&mut to[least..split], &source[least..split], &source[(least + item.weight).min(width)..], item.profit);
+                        let end = split.max(high + 1);
+                        to[split..end].copy_from_slice(&source[split..end]);
+                    } else {
+                        raise(&mut to[least..split], &source[(least + item.weight).min(width)..], item.profit);
+                    }
                 }
             }
         });
     }
 
-    fn reset(&mut self, room: usize, groups: usize) {
+    fn reset(&mut self, room: usize, ends: &[usize], items: &[Item]) {
         self.width = room + 1;
-        self.groups = groups;
-        let cells = self.width * (groups + 1);
+        let cells = self.width * (ends.len() + 1);
         if self.cells.len() < cells {
             self.cells.resize(cells, 0);
+        }
+        self.ahead.clear();
+        self.ahead.push(0);
+        let (mut from, mut sum) = (0, 0);
+        for end in ends {
+            sum += items[from..*end].iter().map(|i| i.weight).max().unwrap_or(0);
+            self.ahead.push(sum);
+            from = *end;
         }
     }
 
     /// Row `k`.
-    pub(crate) fn row(&self, k: usize) -> &[i32] {
+    fn row(&self, k: usize) -> &[i32] {
         &self.cells[k * self.width..(k + 1) * self.width]
     }
 
-    /// Best profit of a forward table.
-    pub(crate) fn best(&self) -> i32 {
-        self.row(self.groups).last().copied().unwrap_or(0)
+    /// Best profit of all groups of a forward table with `less` capacity.
+    pub(crate) fn best(&self, less: usize) -> i32 {
+        self.row(self.ahead.len() - 1)[self.width - 1 - less]
     }
 
     /// The items of a best choice of a forward table, last first.
     pub(crate) fn chosen(&self, ends: &[usize], items: &[Item], mut take: impl FnMut(usize)) {
         let mut room = self.width - 1;
-        for k in (0..self.groups).rev() {
+        for k in (0..ends.len()).rev() {
+            room = room.min(self.ahead[k + 1]);
             let (here, before) = (self.row(k + 1)[room], self.row(k));
             if here == before[room] {
                 continue;
@@ -96,36 +139,60 @@ impl Table {
             }
         }
     }
-}
 
-/// The best of groups before `k` (row of a forward table) and after it (row of a backward table)
-/// when `weight` is taken in between.
-pub(crate) fn joined(before: &[i32], after: &[i32], weight: usize) -> i32 {
-    let mut best = i32::MIN;
-    Arch::new().dispatch(|| best = peak(&before[..before.len() - weight], &after[weight..]));
-    best
-}
-
-/// `to[c] = max(to[c], from[c] + profit)`.
-#[inline(always)]
-fn raise(to: &mut [i32], from: &[i32], profit: i32) {
-    for (t, f) in to.iter_mut().zip(from) {
-        *t = (*t).max(f + profit);
+    /// The best of all groups but `k` where `weight` is taken in its place: this the forward table,
+    /// `after` the backward one. `weight` is at most the heaviest of the group.
+    pub(crate) fn without(&self, k: usize, after: &Self, weight: usize) -> i32 {
+        let room = self.width - 1;
+        let high = self.ahead[k].min(room - weight);
+        let low = room.saturating_sub(self.ahead[self.ahead.len() - 1] - self.ahead[k + 1] + weight).min(high);
+        let mut best = i32::MIN;
+        let (a, b) = (&self.row(k)[low..=high], &after.row(k + 1)[low + weight..=high + weight]);
+        Arch::new().dispatch(|| best = peak(a, b));
+        best
     }
 }
 
+/// `to[c] = max(plain[c], shifted[c] + profit)`.
+#[inline(always)]
+fn merge(to: &mut [i32], plain: &[i32], shifted: &[i32], profit: i32) {
+    let n = to.len();
+    let (plain, shifted) = (&plain[..n], &shifted[..n]);
+    for c in 0..n {
+        to[c] = plain[c].max(shifted[c] + profit);
+    }
+}
+
+/// `to[c] = max(to[c], shifted[c] + profit)`.
+#[inline(always)]
+fn raise(to: &mut [i32], shifted: &[i32], profit: i32) {
+    let n = to.len();
+    let shifted = &shifted[..n];
+    for c in 0..n {
+        to[c] = to[c].max(shifted[c] + profit);
+    }
+}
+
+/// The largest sum of two neighbours.
 #[inline(always)]
 fn peak(a: &[i32], b: &[i32]) -> i32 {
+    let n = a.len();
+    let b = &b[..n];
     let mut lanes = [i32::MIN; 32];
-    let (mut x, mut y) = (a.chunks_exact(32), b.chunks_exact(32));
-    for (p, q) in (&mut x).zip(&mut y) {
+    let whole = n / 32 * 32;
+    let mut from = 0;
+    while from < whole {
         for k in 0..32 {
-            lanes[k] = lanes[k].max(p[k] + q[k]);
+            lanes[k] = lanes[k].max(a[from + k] + b[from + k]);
         }
+        from += 32;
     }
-    let mut best = lanes.into_iter().max().unwrap_or(i32::MIN);
-    for (p, q) in x.remainder().iter().zip(y.remainder()) {
-        best = best.max(p + q);
+    let mut best = i32::MIN;
+    for lane in lanes {
+        best = best.max(lane);
+    }
+    for k in whole..n {
+        best = best.max(a[k] + b[k]);
     }
     best
 }
@@ -159,7 +226,7 @@ mod tests {
     fn tables_agree_with_trying_everything() {
         let mut rng = ChaCha8Rng::seed_from_u64(5);
         let (mut forward, mut backward) = (Table::default(), Table::default());
-        for _ in 0..300 {
+        for _ in 0..3000 {
             let room = rng.random_range(0..40);
             let (mut ends, mut items) = (Vec::new(), Vec::new());
             for _ in 0..rng.random_range(0..6) {
@@ -168,11 +235,14 @@ mod tests {
                 }
                 ends.push(items.len());
             }
-            forward.forward(room, &ends, &items);
+            let reach = rng.random_range(0..=room);
+            forward.forward(room, reach, &ends, &items);
             backward.backward(room, &ends, &items);
             let best = tried(room, &ends, &items, 0, None).unwrap_or(-1);
-            assert_eq!(forward.best(), best);
-            assert_eq!(backward.row(0)[0], best);
+            assert_eq!(forward.best(0), best);
+            for less in 0..=reach {
+                assert_eq!(forward.best(less), tried(room - less, &ends, &items, 0, None).unwrap_or(-1));
+            }
             let (mut profit, mut weight) = (0, 0);
             forward.chosen(&ends, &items, |n| {
                 profit += items[n].profit;
@@ -183,11 +253,11 @@ mod tests {
             let mut from = 0;
             for k in 0..ends.len() {
                 let without = tried(room, &ends, &items, 0, Some((k, usize::MAX))).unwrap_or(-1);
-                assert_eq!(joined(forward.row(k), backward.row(k + 1), 0), without);
+                assert_eq!(forward.without(k, &backward, 0), without);
                 for n in from..ends[k] {
                     let with = tried(room, &ends, &items, 0, Some((k, n))).unwrap_or(-1);
                     let item = items[n];
-                    assert_eq!(joined(forward.row(k), backward.row(k + 1), item.weight) + item.profit, with);
+                    assert_eq!(forward.without(k, &backward, item.weight) + item.profit, with);
                 }
                 from = ends[k];
             }

@@ -12,7 +12,7 @@
 //! solving the generalized assignment problem", Computational Optimization and Applications 52
 //! (2012) 629–644: tables from both ends give the loss of each option forced in or left out.
 
-use crate::knapsack::{Item, Table, joined};
+use crate::knapsack::{Item, Table};
 use crate::problem::{Problem, long, whole};
 
 /// No option.
@@ -277,8 +277,8 @@ impl<'a> Relaxation<'a> {
                 continue;
             }
             self.work += 1;
-            agent.table.forward(room.unwrap_or(0), &agent.ends, &agent.items);
-            bound -= i64::from(agent.table.best());
+            agent.table.forward(room.unwrap_or(0), 0, &agent.ends, &agent.items);
+            bound -= i64::from(agent.table.best(0));
             agent.table.chosen(&agent.ends, &agent.items, &mut take);
         }
         bound
@@ -436,12 +436,12 @@ impl<'a> Relaxation<'a> {
             let heaviest = usize::try_from(heaviest).unwrap_or(0);
             // Nothing to weigh: all that pays fits, whatever else is taken.
             let whole_fits = a == free || total.saturating_add(heaviest) <= room && agent.ends.len() == agent.items.len();
-            if !whole_fits && total <= room && !agent.items.is_empty() {
-                agent.table.forward(room, &agent.ends, &agent.items);
+            if !whole_fits && !agent.items.is_empty() {
+                agent.table.forward(room, heaviest.min(room), &agent.ends, &agent.items);
             }
             let agent = &self.agents[a];
             let best =
-                if whole_fits { 0 } else if agent.items.is_empty() { 0 } else { i64::from(agent.table.best()) };
+                if whole_fits { 0 } else if agent.items.is_empty() { 0 } else { i64::from(agent.table.best(0)) };
             if !whole_fits && !agent.items.is_empty() {
                 self.backward.backward(room, &agent.ends, &agent.items);
                 self.work += 3;
@@ -454,18 +454,13 @@ impl<'a> Relaxation<'a> {
                 let out = if whole_fits {
                     i64::from(top)
                 } else {
-                    best - i64::from(joined(agent.table.row(k), self.backward.row(k + 1), 0))
+                    best - i64::from(agent.table.without(k, &self.backward, 0))
                 };
                 self.apart[job as usize] += out;
                 self.apart_agent.push((job, out));
                 from = *end;
             }
             let mut group = 0;
-            let row = if whole_fits || agent.items.is_empty() {
-                None
-            } else {
-                Some(agent.table.row(agent.ends.len()))
-            };
             for o in listed {
                 let option = *o as usize;
                 let job = problem.job[option];
@@ -487,10 +482,10 @@ impl<'a> Relaxation<'a> {
                     };
                     i64::from(top) - profit
                 } else if grouped {
-                    let joint = joined(agent.table.row(group), self.backward.row(group + 1), weight);
+                    let joint = agent.table.without(group, &self.backward, weight);
                     best - i64::from(joint) - profit
                 } else {
-                    best - row.map_or(0, |row| i64::from(row[room - weight])) - profit
+                    best - if agent.items.is_empty() { 0 } else { i64::from(agent.table.best(weight)) } - profit
                 };
                 // What leaving the job to others costs this agent is not paid when it takes the job.
                 let own = if grouped {
