@@ -167,6 +167,8 @@ pub struct Problem {
     pub(crate) price: Vec<i32>,
     /// Costs of two plans differ by a multiple of this; 0 where that is not known.
     pub(crate) lattice: f64,
+    /// No plan costs more.
+    pub(crate) dearest: f64,
     /// Largest scaled price, and with it multipliers.
     pub(crate) highest: i32,
 }
@@ -178,7 +180,7 @@ impl Problem {
         let agents = raw.capacity.len();
         let mut job = vec![0; options];
         let mut above = vec![0.0; options];
-        let (mut offset, mut range) = (0.0, 0.0);
+        let (mut offset, mut dearest, mut range) = (0.0, 0.0, 0.0);
         for j in 0..jobs {
             let span = raw.first[j]..raw.first[j + 1];
             let least = raw.cost[span.clone()].iter().copied().fold(f64::INFINITY, f64::min);
@@ -187,6 +189,7 @@ impl Problem {
                 continue;
             }
             offset += least;
+            dearest += most;
             range += most - least;
             for o in span {
                 job[o] = index(j);
@@ -221,6 +224,7 @@ impl Problem {
             room,
             scale,
             offset,
+            dearest,
             price,
         }
     }
@@ -274,17 +278,15 @@ impl Problem {
         fits.then_some(cost)
     }
 
+    /// Whether no job is without options and no capacity below nothing.
+    pub(crate) fn may_be_feasible(&self) -> bool {
+        self.first.windows(2).all(|w| w[0] < w[1])
+            && self.capacity.iter().all(|c| *c >= -SLACK * c.abs().max(1.0))
+            && self.shared.iter().all(|c| *c >= 0.0)
+    }
+
     pub(crate) fn uses(&self, option: usize) -> &[(u32, f64)] {
         &self.shared_uses[self.shared_first[option]..self.shared_first[option + 1]]
-    }
-
-    pub(crate) fn load(&self, option: usize) -> f64 {
-        self.load[option]
-    }
-
-    pub(crate) fn capacity(&self, agent: usize) -> f64 {
-        let c = self.capacity[agent];
-        c + SLACK * c.abs().max(1.0)
     }
 
     /// A cost, constant included, in scaled units from 0, rounded up.

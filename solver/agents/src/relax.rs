@@ -173,6 +173,8 @@ pub(crate) struct Relaxation<'a> {
     pub(crate) work: u64,
     /// Relaxed choices averaged over the steps, by option.
     pub(crate) share: Vec<f32>,
+    /// How far above the bound an ascent aims at most.
+    pub(crate) reach: i64,
 }
 
 impl<'a> Relaxation<'a> {
@@ -193,6 +195,7 @@ impl<'a> Relaxation<'a> {
             apart_agent: Vec::new(),
             work: 0,
             share: vec![0.0; options],
+            reach: i64::MAX / 8,
         }
     }
 
@@ -254,6 +257,7 @@ impl<'a> Relaxation<'a> {
                 let job = problem.job[option] as usize;
                 self.taken[job] += 1;
                 self.choice[job] = agent.option[n];
+                self.share[option] += 1.0;
                 for (r, x) in problem.uses(option) {
                     self.usage[*r as usize] += x;
                 }
@@ -308,8 +312,10 @@ impl<'a> Relaxation<'a> {
         self.direction.fill(0.0);
         self.along.fill(0.0);
         let mut best = i64::MIN;
-        let goal = target as f64 + 0.3 * problem.scale * problem.lattice.max(1e-3);
+        let aim = target.min(node.bound.saturating_add(self.reach));
+        let goal = aim as f64 + 0.3 * problem.scale * problem.lattice.max(1e-3);
         let top = f64::from(problem.highest) * 4.0;
+        self.share.fill(0.0);
         for _ in 0..steps {
             let bound = self.evaluate(node, &u, &mu);
             if bound > best {
