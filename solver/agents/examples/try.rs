@@ -14,7 +14,7 @@ fn main() {
         let p = b.build().unwrap();
         let cpu = || { let s = std::fs::read_to_string("/proc/self/stat").unwrap(); let f: Vec<&str> = s.rsplit(')').next().unwrap().split_whitespace().collect(); (f[11].parse::<f64>().unwrap() + f[12].parse::<f64>().unwrap()) * 0.01 }; let c0 = cpu();
         let mut report = |a: &Answer| if verbose { eprintln!("{:.2} s: {} {} nodes {}", cpu() - c0, a.value, a.bound, a.nodes) };
-        let a = solve(&p, &mut Limits { gap: 1e-9, nodes: u64::MAX, start: None, stop: &|| (cpu() - c0) > limit, report: &mut report });
+        let a = solve(&p, &mut Limits { gap: 1e-9, nodes: u64::MAX, start: None, seed: 0, stop: &|| (cpu() - c0) > limit, report: &mut report });
         let s = (cpu() - c0);
         all += 1; total += s;
         if let Some(c) = &a.choice { assert_eq!(p.judge(c), Some(a.value)); }

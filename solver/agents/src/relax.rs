@@ -154,7 +154,7 @@ pub(crate) enum Outcome {
 /// Buffers for the relaxation of one problem.
 #[derive(Debug)]
 pub(crate) struct Relaxation<'a> {
-    problem: &'a Problem,
+    pub(crate) problem: &'a Problem,
     agents: Vec<Agent>,
     backward: Table,
     profit: Vec<i32>,

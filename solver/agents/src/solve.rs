@@ -2,7 +2,9 @@
 
 use crate::problem::{Problem, index, long};
 use crate::relax::{Node, Outcome, Relaxation};
-use crate::tree::{End, search};
+use crate::tree::{Effort, End, search};
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::SeedableRng;
 
 /// Ascent steps of one round at the root, and most rounds.
 const ROOT_STEPS: usize = 100;
@@ -13,8 +15,12 @@ const FINE: f64 = 0.03;
 const FINE_RANGE: f64 = 1e-6;
 /// Nodes of a dive for each job.
 const DIVE: u64 = 3;
-/// Dives that fail before the search for a proof begins.
-const FAILURES: usize = 3;
+/// Dives that fail before a target is given up.
+const FAILURES: usize = 5;
+/// How much chance has a say in branching after a dive has failed.
+const NOISE: f64 = 0.5;
+/// First targets above the bound, as parts of the range of costs.
+const WIDTHS: [f64; 3] = [0.01, 0.1, 1.0];
 /// The part of the distance between bound and plan that the next target covers.
 const STRIDE: f64 = 0.125;
 /// Targets tried where costs have no lattice before the last one.
@@ -26,6 +32,8 @@ pub struct Limits<'a> {
     pub gap: f64,
     /// Most nodes of all searches; makes a run repeatable.
     pub nodes: u64,
+    /// Seed of what is random.
+    pub seed: u64,
     /// A plan to beat: an option of every job.
     pub start: Option<&'a [u32]>,
     /// Asked now and then; true ends the search with what is known.
@@ -81,12 +89,14 @@ struct Run<'a, 'l, 'p> {
     limits: &'l mut Limits<'a>,
     relaxation: Relaxation<'p>,
     answer: Answer,
+    rng: ChaCha8Rng,
 }
 
 impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
     fn new(problem: &'p Problem, limits: &'l mut Limits<'a>) -> Self {
         let answer = Answer { choice: None, value: f64::INFINITY, bound: f64::NEG_INFINITY, nodes: 0 };
-        Self { problem, limits, relaxation: Relaxation::new(problem), answer }
+        let rng = ChaCha8Rng::seed_from_u64(limits.seed);
+        Self { problem, limits, relaxation: Relaxation::new(problem), answer, rng }
     }
 
     fn solve(mut self) -> Answer {
@@ -141,35 +151,45 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
         self.relaxation.reach = fine.saturating_mul(64);
     }
 
-    /// Searches that give up early, for plans: each target lies between the bound and the best plan.
+    /// Searches that give up early, for plans: each target lies between the bound and the best plan,
+    /// and where one finds nothing, others branch a little differently, at random.
     fn dives(&mut self, root: &Node) {
         let most = DIVE * self.problem.jobs() as u64 + 50;
         let mut low = self.answer.bound;
-        let mut failures = 0;
+        let (mut failures, mut width) = (0, 0);
         let spread = (self.problem.dearest - low).max(0.0);
-        while failures < FAILURES && !self.close() && !self.stopped() {
-            let target = if self.answer.choice.is_some() {
-                low + 0.5 * (self.answer.value - low)
+        while !self.close() && !self.stopped() {
+            let known = self.answer.choice.is_some();
+            let target = if known {
+                0.5 * (low + self.answer.value)
             } else {
                 // Ever wider until something is found, at last everything.
-                low + spread * [0.01, 0.1, 1.0].get(failures).copied().unwrap_or(1.0)
+                low + spread * WIDTHS.get(width).copied().unwrap_or(1.0)
             };
-            if self.answer.choice.is_some() && target > self.answer.value - self.problem.lattice.max(1e-9) {
+            if known && target > self.answer.value - self.problem.lattice.max(self.tolerance(self.answer.value))
+                || !known && width >= WIDTHS.len()
+            {
                 break;
             }
-            match self.search(root, target, most) {
+            let noise = if failures == 0 { 0.0 } else { NOISE };
+            match self.search(root, target, most, noise) {
                 End::Found(plan, cost) => {
                     self.adopt(&plan, cost);
                     failures = 0;
                 }
                 End::None => {
                     self.refuted(target);
-                    low = self.answer.bound;
+                    low = low.max(self.answer.bound);
+                    failures = 0;
                 }
-                End::Stopped => {
+                End::Stopped if known => {
                     failures += 1;
-                    low = low.max(if self.answer.choice.is_some() { target } else { low });
+                    if failures >= FAILURES {
+                        low = target;
+                        failures = 0;
+                    }
                 }
+                End::Stopped => width += 1,
             }
         }
     }
@@ -191,7 +211,7 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
                 value - self.tolerance(value)
             };
             stage += 1;
-            match self.search(root, target, u64::MAX) {
+            match self.search(root, target, u64::MAX, 0.0) {
                 End::Found(plan, cost) => self.adopt(&plan, cost),
                 End::None => self.refuted(target),
                 End::Stopped => return,
@@ -199,10 +219,10 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
         }
     }
 
-    fn search(&mut self, root: &Node, target: f64, most: u64) -> End {
+    fn search(&mut self, root: &Node, target: f64, most: u64, noise: f64) -> End {
         let most = most.min(self.limits.nodes.saturating_sub(self.answer.nodes));
-        let nodes = &mut self.answer.nodes;
-        search(&mut self.relaxation, self.problem, root, target, (nodes, most), self.limits.stop)
+        let effort = Effort { most, noise, stop: self.limits.stop };
+        search(&mut self.relaxation, root, target, &effort, (&mut self.answer.nodes, &mut self.rng))
     }
 
     /// No plan costs `target` or less.

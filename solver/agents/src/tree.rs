@@ -2,6 +2,8 @@
 
 use crate::problem::Problem;
 use crate::relax::{NONE, Node, Outcome, Relaxation};
+use rand::Rng;
+use rand_chacha::ChaCha8Rng;
 
 /// Ascent steps between two rounds of fixing, and the first step relative to Polyak's.
 const STEPS: usize = 20;
@@ -29,30 +31,39 @@ pub(crate) enum End {
     Stopped,
 }
 
-/// Looks for a plan that costs at most `target`, through at most `most` nodes.
+/// What a search may spend, and how it branches.
+pub(crate) struct Effort<'a> {
+    /// Most nodes.
+    pub(crate) most: u64,
+    /// How much chance has a say in the choice of jobs.
+    pub(crate) noise: f64,
+    pub(crate) stop: &'a dyn Fn() -> bool,
+}
+
+/// Looks for a plan that costs at most `target`.
 ///
 /// The branch that takes the option goes first, so the search is a dive at the beginning.
 pub(crate) fn search(
     relaxation: &mut Relaxation<'_>,
-    problem: &Problem,
     root: &Node,
     target: f64,
-    (nodes, most): (&mut u64, u64),
-    stop: &dyn Fn() -> bool,
+    effort: &Effort<'_>,
+    (nodes, rng): (&mut u64, &mut ChaCha8Rng),
 ) -> End {
+    let problem = relaxation.problem;
     let limit = problem.scaled_up(target);
-    let last = nodes.saturating_add(most);
+    let last = nodes.saturating_add(effort.most);
     let mut stack = vec![root.clone()];
     while let Some(mut node) = stack.pop() {
-        if *nodes >= last || (*nodes % PULSE == 0 && stop()) {
+        if *nodes >= last || (*nodes % PULSE == 0 && (effort.stop)()) {
             return End::Stopped;
         }
         *nodes += 1;
-        match bounded(relaxation, problem, &mut node, (limit, target)) {
+        match bounded(relaxation, &mut node, (limit, target)) {
             Bounded::Closed => {}
             Bounded::Found(plan, cost) => return End::Found(plan, cost),
             Bounded::Open => {
-                let Some(option) = branch(relaxation, problem, &node, limit) else { continue };
+                let Some(option) = branch(relaxation, &node, limit, effort.noise, rng) else { continue };
                 let mut taken = node.clone();
                 node.keep(|o, _| o != option);
                 stack.push(node);
@@ -74,10 +85,10 @@ enum Bounded {
 /// Rounds of fixing and ascent, fixing first and last.
 fn bounded(
     relaxation: &mut Relaxation<'_>,
-    problem: &Problem,
     node: &mut Node,
     (limit, target): (i64, f64),
 ) -> Bounded {
+    let problem = relaxation.problem;
     let mut outcome = relaxation.fix(node, limit);
     for _ in 0..ROUNDS {
         if outcome != Outcome::Open {
@@ -119,13 +130,20 @@ fn accepted(problem: &Problem, plan: &[usize], target: f64) -> Option<f64> {
 
 /// The option to decide on: of a job whose options lose much, so that trees below are small, and
 /// that the averaged relaxed choices neither take nor leave.
-fn branch(relaxation: &Relaxation<'_>, problem: &Problem, node: &Node, limit: i64) -> Option<usize> {
+fn branch(
+    relaxation: &Relaxation<'_>,
+    node: &Node,
+    limit: i64,
+    noise: f64,
+    rng: &mut ChaCha8Rng,
+) -> Option<usize> {
     struct Job {
         trees: f64,
         taken: f32,
         most: f32,
         option: u32,
     }
+    let problem = relaxation.problem;
     let spare = limit.saturating_sub(node.bound).max(1) as f64;
     let mut jobs: Vec<Job> = (0..problem.jobs())
         .map(|_| Job { trees: 0.0, taken: 0.0, most: -1.0, option: NONE })
@@ -139,12 +157,14 @@ fn branch(relaxation: &Relaxation<'_>, problem: &Problem, node: &Node, limit: i6
             (job.most, job.option) = (share, *o);
         }
     }
-    let score = |job: &Job| {
+    let mut score = |job: &Job| {
         let share = f64::from(job.most / job.taken.max(1e-6));
-        job.trees * (APART + (share - SHARE).abs())
+        let chance = if noise > 0.0 { 1.0 + noise * rng.random_range(0.0..1.0) } else { 1.0 };
+        job.trees * (APART + (share - SHARE).abs()) * chance
     };
     jobs.iter()
         .filter(|job| job.option != NONE)
-        .min_by(|a, b| score(a).total_cmp(&score(b)))
-        .map(|job| job.option as usize)
+        .map(|job| (score(job), job.option))
+        .min_by(|a, b| a.0.total_cmp(&b.0).then(a.1.cmp(&b.1)))
+        .map(|(_, option)| option as usize)
 }
