@@ -48,9 +48,18 @@ impl Table {
                     if n == 0 {
                         let plain = low(k + 1).min(split);
                         after[plain..split].copy_from_slice(&before[plain..split]);
-                        merge(&mut after[split..=high], &before[split..=high], &before[split.saturating_sub(item.weight)..], item.profit);
+                        merge(
+                            &mut after[split..=high],
+                            &before[split..=high],
+                            &before[split.saturating_sub(item.weight)..],
+                            item.profit,
+                        );
                     } else {
-                        raise(&mut after[split..=high], &before[split.saturating_sub(item.weight)..], item.profit);
+                        raise(
+                            &mut after[split..=high],
+                            &before[split.saturating_sub(item.weight)..],
+                            item.profit,
+                        );
                     }
                 }
                 from = *end;
@@ -83,11 +92,20 @@ impl Table {
                     // Used up to here the item still fits.
                     let split = (room + 1 - item.weight).min(high + 1).max(least);
                     if n == 0 {
-                        merge(&mut to[least..split], &source[least..split], &source[(least + item.weight).min(width)..], item.profit);
+                        merge(
+                            &mut to[least..split],
+                            &source[least..split],
+                            &source[(least + item.weight).min(width)..],
+                            item.profit,
+                        );
                         let end = split.max(high + 1);
                         to[split..end].copy_from_slice(&source[split..end]);
                     } else {
-                        raise(&mut to[least..split], &source[(least + item.weight).min(width)..], item.profit);
+                        raise(
+                            &mut to[least..split],
+                            &source[(least + item.weight).min(width)..],
+                            item.profit,
+                        );
                     }
                 }
             }
@@ -145,7 +163,8 @@ impl Table {
     pub(crate) fn without(&self, k: usize, after: &Self, weight: usize) -> i32 {
         let room = self.width - 1;
         let high = self.ahead[k].min(room - weight);
-        let low = room.saturating_sub(self.ahead[self.ahead.len() - 1] - self.ahead[k + 1] + weight).min(high);
+        let low =
+            room.saturating_sub(self.ahead[self.ahead.len() - 1] - self.ahead[k + 1] + weight).min(high);
         let mut best = i32::MIN;
         let (a, b) = (&self.row(k)[low..=high], &after.row(k + 1)[low + weight..=high + weight]);
         Arch::new().dispatch(|| best = peak(a, b));
@@ -205,7 +224,13 @@ mod tests {
     use rand_chacha::rand_core::SeedableRng;
 
     /// Best profit by trying everything; `force` fixes what a group takes (`usize::MAX`: nothing).
-    fn tried(room: usize, ends: &[usize], items: &[Item], k: usize, force: Option<(usize, usize)>) -> Option<i32> {
+    fn tried(
+        room: usize,
+        ends: &[usize],
+        items: &[Item],
+        k: usize,
+        force: Option<(usize, usize)>,
+    ) -> Option<i32> {
         let Some(end) = ends.get(k) else { return Some(0) };
         let from = k.checked_sub(1).map_or(0, |b| ends[b]);
         let forced = force.filter(|(group, _)| *group == k).map(|(_, item)| item);

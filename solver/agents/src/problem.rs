@@ -110,7 +110,7 @@ impl Builder {
             }
         }
         for (row, c) in self.capacity.iter().chain(&self.shared).enumerate() {
-            if !(c.abs() <= LARGEST) {
+            if c.is_nan() || c.abs() > LARGEST {
                 return Err(ProblemError::Capacity { row });
             }
         }
@@ -125,7 +125,8 @@ impl Builder {
                 return Err(ProblemError::Row { option, row: *row });
             }
             let load = self.load[option];
-            let wrong = !(self.cost[option].abs() <= LARGEST)
+            let wrong = self.cost[option].is_nan()
+                || self.cost[option].abs() > LARGEST
                 || !(0.0..=LARGEST).contains(&load)
                 || uses.iter().any(|(_, a)| !(0.0..=LARGEST).contains(a));
             if wrong {
@@ -278,6 +279,11 @@ impl Problem {
         fits.then_some(cost)
     }
 
+    /// The greatest cost of the lattice that is not above `target`.
+    pub(crate) fn reached(&self, target: f64) -> f64 {
+        if self.lattice > 0.0 { (target / self.lattice + 1e-6).floor() * self.lattice } else { target }
+    }
+
     /// Whether no job is without options and no capacity below nothing.
     pub(crate) fn may_be_feasible(&self) -> bool {
         self.first.windows(2).all(|w| w[0] < w[1])
@@ -326,9 +332,11 @@ fn units(raw: &Builder) -> (Vec<i32>, Vec<i32>) {
     let unit: Vec<f64> = step
         .iter()
         .zip(&raw.capacity)
-        .map(|(step, c)| {
-            if *step > 0.0 && c / step <= WIDEST { *step } else { (c.abs() / COARSE).max(1e-12) }
-        })
+        .map(
+            |(step, c)| {
+                if *step > 0.0 && c / step <= WIDEST { *step } else { (c.abs() / COARSE).max(1e-12) }
+            },
+        )
         .collect();
     let exact: Vec<bool> = unit.iter().zip(&step).map(|(u, s)| u == s).collect();
     let weight = raw

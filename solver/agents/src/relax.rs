@@ -441,13 +441,13 @@ impl<'a> Relaxation<'a> {
             let heaviest = listed.iter().map(|o| problem.weight[*o as usize]).max().unwrap_or(0);
             let heaviest = usize::try_from(heaviest).unwrap_or(0);
             // Nothing to weigh: all that pays fits, whatever else is taken.
-            let whole_fits = a == free || total.saturating_add(heaviest) <= room && agent.ends.len() == agent.items.len();
+            let whole_fits =
+                a == free || total.saturating_add(heaviest) <= room && agent.ends.len() == agent.items.len();
             if !whole_fits && !agent.items.is_empty() {
                 agent.table.forward(room, heaviest.min(room), &agent.ends, &agent.items);
             }
             let agent = &self.agents[a];
-            let best =
-                if whole_fits { 0 } else if agent.items.is_empty() { 0 } else { i64::from(agent.table.best(0)) };
+            let best = if whole_fits || agent.items.is_empty() { 0 } else { i64::from(agent.table.best(0)) };
             if !whole_fits && !agent.items.is_empty() {
                 self.backward.backward(room, &agent.ends, &agent.items);
                 self.work += 3;
@@ -470,7 +470,9 @@ impl<'a> Relaxation<'a> {
             for o in listed {
                 let option = *o as usize;
                 let job = problem.job[option];
-                while group < agent.ends.len() && problem.job[agent.option[agent.ends[group] - 1] as usize] < job {
+                while group < agent.ends.len()
+                    && problem.job[agent.option[agent.ends[group] - 1] as usize] < job
+                {
                     group += 1;
                 }
                 let weight = usize::try_from(problem.weight[option]).unwrap_or(usize::MAX);
@@ -491,7 +493,8 @@ impl<'a> Relaxation<'a> {
                     let joint = agent.table.without(group, &self.backward, weight);
                     best - i64::from(joint) - profit
                 } else {
-                    best - if agent.items.is_empty() { 0 } else { i64::from(agent.table.best(weight)) } - profit
+                    best - if agent.items.is_empty() { 0 } else { i64::from(agent.table.best(weight)) }
+                        - profit
                 };
                 // What leaving the job to others costs this agent is not paid when it takes the job.
                 let own = if grouped {

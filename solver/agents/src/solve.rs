@@ -166,7 +166,8 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
                 // Ever wider until something is found, at last everything.
                 low + spread * WIDTHS.get(width).copied().unwrap_or(1.0)
             };
-            if known && target > self.answer.value - self.problem.lattice.max(self.tolerance(self.answer.value))
+            if known
+                && target > self.answer.value - self.problem.lattice.max(self.tolerance(self.answer.value))
                 || !known && width >= WIDTHS.len()
             {
                 break;
@@ -208,7 +209,8 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
             } else if stage < STAGES {
                 bound + (value - bound) * 2.0 * STRIDE
             } else {
-                value - self.tolerance(value)
+                // A plan found here must be better, so the search ends.
+                value - 0.999 * self.tolerance(value)
             };
             stage += 1;
             match self.search(root, target, u64::MAX, 0.0) {
@@ -221,6 +223,7 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
 
     fn search(&mut self, root: &Node, target: f64, most: u64, noise: f64) -> End {
         let most = most.min(self.limits.nodes.saturating_sub(self.answer.nodes));
+        let target = self.problem.reached(target);
         let effort = Effort { most, noise, stop: self.limits.stop };
         search(&mut self.relaxation, root, target, &effort, (&mut self.answer.nodes, &mut self.rng))
     }
@@ -232,7 +235,7 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
             return;
         }
         let next = if self.problem.lattice > 0.0 {
-            self.problem.possible(target + 0.5 * self.problem.lattice)
+            self.problem.possible(self.problem.reached(target) + 0.5 * self.problem.lattice)
         } else {
             target
         };
@@ -257,7 +260,7 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
     }
 
     fn tolerance(&self, value: f64) -> f64 {
-        (self.limits.gap * value.abs()).max(1e-9 * value.abs().max(1.0))
+        (self.limits.gap * value.abs()).max(5e-13 * value.abs().max(1e-3))
     }
 
     /// Whether nothing is left to do.

@@ -83,11 +83,7 @@ enum Bounded {
 }
 
 /// Rounds of fixing and ascent, fixing first and last.
-fn bounded(
-    relaxation: &mut Relaxation<'_>,
-    node: &mut Node,
-    (limit, target): (i64, f64),
-) -> Bounded {
+fn bounded(relaxation: &mut Relaxation<'_>, node: &mut Node, (limit, target): (i64, f64)) -> Bounded {
     let problem = relaxation.problem;
     let mut outcome = relaxation.fix(node, limit);
     for _ in 0..ROUNDS {
@@ -125,7 +121,9 @@ fn accepted(problem: &Problem, plan: &[usize], target: f64) -> Option<f64> {
     if plan.contains(&(NONE as usize)) {
         return None;
     }
-    problem.keeps(plan).filter(|cost| *cost <= target + 1e-9 * target.abs().max(1.0))
+    // Costs of a lattice are sums with errors of rounding; others are taken as they are.
+    let slack = if problem.lattice > 0.0 { 0.01 * problem.lattice } else { 0.0 };
+    problem.keeps(plan).filter(|cost| *cost <= target + slack)
 }
 
 /// The option to decide on: of a job whose options lose much, so that trees below are small, and
@@ -145,9 +143,8 @@ fn branch(
     }
     let problem = relaxation.problem;
     let spare = limit.saturating_sub(node.bound).max(1) as f64;
-    let mut jobs: Vec<Job> = (0..problem.jobs())
-        .map(|_| Job { trees: 0.0, taken: 0.0, most: -1.0, option: NONE })
-        .collect();
+    let mut jobs: Vec<Job> =
+        (0..problem.jobs()).map(|_| Job { trees: 0.0, taken: 0.0, most: -1.0, option: NONE }).collect();
     for o in &node.options {
         let job = &mut jobs[problem.job[*o as usize] as usize];
         job.trees += (-SHARPNESS * relaxation.loss[*o as usize] as f64 / spare).exp();
