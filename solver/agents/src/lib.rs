@@ -20,12 +20,16 @@
 //! 4. `tree`: depth-first search for a plan within a target.
 //! 5. [`solve`]: the root's bound, dives for plans, then complete searches with targets from the
 //!    bound upwards: a target without a plan is a better bound.
+//! 6. `ruin`: where jobs are too many for that, plans by taking out and putting back.
 //!
 //! Nothing here knows tenants, boards or files.
 
+pub mod generate;
 mod knapsack;
 mod problem;
 mod relax;
+mod rows;
+mod ruin;
 mod solve;
 mod tree;
 

@@ -56,12 +56,12 @@ pub enum ProblemError {
 /// Collects jobs and options.
 #[derive(Debug, Clone)]
 pub struct Builder {
-    capacity: Vec<f64>,
+    pub(crate) capacity: Vec<f64>,
     shared: Vec<f64>,
     first: Vec<usize>,
     agent: Vec<Option<usize>>,
     cost: Vec<f64>,
-    load: Vec<f64>,
+    pub(crate) load: Vec<f64>,
     uses: Vec<(usize, f64)>,
     uses_end: Vec<usize>,
 }
@@ -151,8 +151,8 @@ pub struct Problem {
     /// Agent of each option; the number of agents where it takes none.
     pub(crate) agent: Vec<u32>,
     pub(crate) cost: Vec<f64>,
-    load: Vec<f64>,
-    capacity: Vec<f64>,
+    pub(crate) load: Vec<f64>,
+    pub(crate) capacity: Vec<f64>,
     /// Uses of shared rows, in units of the row's mean use.
     pub(crate) shared_uses: Vec<(u32, f64)>,
     pub(crate) shared_first: Vec<usize>,
@@ -277,6 +277,12 @@ impl Problem {
         let fits = used.iter().zip(&self.capacity).all(|(u, c)| *u <= c + SLACK * c.abs().max(1.0))
             && shared.iter().zip(&self.shared).all(|(u, c)| u <= c);
         fits.then_some(cost)
+    }
+
+    /// Capacity of an agent with the slack that plans are granted.
+    pub(crate) fn limit(&self, agent: usize) -> f64 {
+        let c = self.capacity[agent];
+        c + SLACK * c.abs().max(1.0)
     }
 
     /// The greatest cost of the lattice that is not above `target`.

@@ -21,6 +21,8 @@ pub(crate) const NONE: u32 = u32::MAX;
 const NEVER: i64 = i64::MAX / 8;
 /// Steps without a better bound after which the step is shortened.
 const PATIENCE: usize = 8;
+/// Halvings in the search for the first price.
+const HALVINGS: usize = 24;
 /// How much of the last direction goes into the next.
 const MEMORY: f64 = 0.6;
 
@@ -119,15 +121,36 @@ impl Node {
     }
 }
 
-/// A job is worth its second cheapest option.
+/// What jobs cost where a full agent has the same price for all of them, at the best such price.
 fn first_multipliers(problem: &Problem) -> Vec<i32> {
-    (0..problem.jobs())
-        .map(|j| {
-            let mut prices = problem.price[problem.first[j]..problem.first[j + 1]].to_vec();
-            prices.sort_unstable();
-            prices.get(1).or(prices.first()).copied().unwrap_or(0)
-        })
-        .collect()
+    let part = |o: usize| match problem.room.get(problem.agent[o] as usize) {
+        Some(room) => f64::from(problem.weight[o]) / f64::from((*room).max(1)),
+        None => 0.0,
+    };
+    let parts: Vec<f64> = (0..problem.cost.len()).map(part).collect();
+    let cheapest = |job: usize, price: f64| {
+        (problem.first[job]..problem.first[job + 1])
+            .filter(|o| parts[*o] <= 1.0)
+            .map(|o| (f64::from(problem.price[o]) + price * parts[o], parts[o]))
+            .min_by(|a, b| a.0.total_cmp(&b.0))
+            .unwrap_or((0.0, 0.0))
+    };
+    let used = |price: f64| (0..problem.jobs()).map(|j| cheapest(j, price).1).sum::<f64>();
+    let full = problem.agents() as f64;
+    let (mut low, mut high) = (0.0, f64::from(problem.highest) * 8.0);
+    if used(0.0) > full {
+        for _ in 0..HALVINGS {
+            let middle = 0.5 * (low + high);
+            if used(middle) > full {
+                low = middle;
+            } else {
+                high = middle;
+            }
+        }
+    } else {
+        high = 0.0;
+    }
+    (0..problem.jobs()).map(|j| whole(cheapest(j, high).0)).collect()
 }
 
 /// The positive options of one agent.

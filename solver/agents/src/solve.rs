@@ -2,6 +2,7 @@
 
 use crate::problem::{Problem, index, long};
 use crate::relax::{Node, Outcome, Relaxation};
+use crate::ruin::Ruin;
 use crate::tree::{Effort, End, search};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -13,6 +14,11 @@ const ROOT_ROUNDS: usize = 80;
 const FINE: f64 = 0.03;
 /// … or, where there is none, of the range of costs.
 const FINE_RANGE: f64 = 1e-6;
+/// Jobs from which on agents are filled one by one, evaluations of the prices then, and sweeps
+/// without a better plan after which that ends.
+const LARGE: usize = 400;
+const PRICE_STEPS: usize = 200;
+const QUIET: usize = 400;
 /// Nodes of a dive for each job.
 const DIVE: u64 = 3;
 /// Dives that fail before a target is given up.
@@ -109,6 +115,12 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
             self.answer.bound = f64::INFINITY;
             return self.answer;
         }
+        if self.problem.jobs() > LARGE {
+            self.large();
+            if self.close() || self.stopped() {
+                return self.answer;
+            }
+        }
         let mut root = Node::root(self.problem);
         self.root(&mut root);
         self.dives(&root);
@@ -149,6 +161,28 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
         }
         self.raise(self.problem.unscaled(root.bound));
         self.relaxation.reach = fine.saturating_mul(64);
+    }
+
+    /// Bound and plans of a large problem, until nothing better was found for long.
+    fn large(&mut self) {
+        let mut fill = Ruin::new(self.problem);
+        let priced = fill.price(PRICE_STEPS, self.limits.stop);
+        self.raise(self.problem.possible(priced.bound));
+        let wish = fill.wish();
+        if !fill.construct(&wish, &mut self.rng, self.limits.stop) {
+            return;
+        }
+        self.adopt(&fill.plan(), fill.cost());
+        let mut since = 0;
+        while since < QUIET && !self.stopped() && !self.close() {
+            fill.sweep(&mut self.rng, self.limits.stop);
+            self.answer.nodes += 1;
+            since += 1;
+            if fill.cost() < self.answer.value {
+                self.adopt(&fill.plan(), fill.cost());
+                since = 0;
+            }
+        }
     }
 
     /// Searches that give up early, for plans: each target lies between the bound and the best plan,
@@ -251,7 +285,9 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
     }
 
     fn adopt(&mut self, plan: &[usize], cost: f64) {
-        if cost < self.answer.value {
+        if cost < self.answer.value
+            && let Some(cost) = self.problem.keeps(plan)
+        {
             let choice = plan.iter().zip(&self.problem.first).map(|(o, first)| index(o - first)).collect();
             (self.answer.choice, self.answer.value) = (Some(choice), cost);
             self.answer.bound = self.answer.bound.min(cost);
