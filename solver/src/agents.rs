@@ -3,20 +3,26 @@
 //! In assignment problems an option uses the row of one agent, and perhaps a few rows that all
 //! share. Then "each tenant takes one option" and the shared rows are all that ties agents together,
 //! and with prices on them one knapsack an agent is left, whose bound is stronger than that of the
-//! linear relaxation.
+//! linear relaxation. Boards with several rows are agents by the row that most options need; their
+//! other rows count as shared.
 
 use crate::columns::Column;
 use crate::pricing::Costs;
 use ecomap_agents::{Answer, Builder, Problem};
 use ecomap_instances::Instance;
 use ecomap_instances::plan::{Assignment, Pick};
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 
 /// Most rows that options of several agents may share, and agents for each of them.
 const SHARED: usize = 3;
 const AGENTS: usize = 4;
+/// Tenants and agents from which on all other rows may be shared.
+const MANY: usize = 400;
+const MANY_AGENTS: usize = 16;
+/// Most rows that an option uses.
+const WIDE: usize = 8;
 /// Most columns.
-const COLUMNS: usize = 200_000;
+const COLUMNS: usize = 1_000_000;
 
 /// An instance as an assignment problem: its columns in order, shedding as the last option of a job.
 #[derive(Debug)]
@@ -90,37 +96,41 @@ impl Agents {
 }
 
 /// For each row the agent whose it is, or its number among the shared rows; `None` where rows do
-/// not split. Shared are the rows that meet most others in options, until no two others meet.
+/// not split.
+///
+/// Shared are the rows that meet most others in options, until no two others meet; among equals
+/// those that fewer options use, so that of a board's rows the one that most options need is kept as
+/// the agent's.
 fn places(instance: &Instance, columns: &[Vec<Column>]) -> Option<Vec<Result<usize, usize>>> {
     let rows = instance.capacities.len();
-    let mut met: BTreeMap<(usize, usize), ()> = BTreeMap::new();
+    let mut met: Vec<BTreeSet<usize>> = vec![BTreeSet::new(); rows];
+    let mut users = vec![0_usize; rows];
     for column in columns.iter().flatten() {
         let used = || column.choice(instance).uses.iter().filter(|(_, a)| *a != 0.0).map(|(r, _)| r.at());
-        if used().count() > SHARED + 1 {
+        if used().count() > WIDE {
             return None;
         }
         for a in used() {
-            for b in used().filter(|b| *b > a) {
-                met.insert((a, b), ());
-            }
+            users[a] += 1;
+            met[a].extend(used().filter(|b| *b != a));
         }
     }
     let mut shared = vec![false; rows];
-    loop {
-        let mut meets = vec![0_usize; rows];
-        for (a, b) in met.keys().filter(|(a, b)| !shared[*a] && !shared[*b]) {
-            meets[*a] += 1;
-            meets[*b] += 1;
-        }
-        let Some(row) = (0..rows).filter(|r| meets[*r] > 0).max_by_key(|r| (meets[*r], *r)) else { break };
+    while let Some(row) = (0..rows)
+        .filter(|r| !met[*r].is_empty())
+        .max_by_key(|r| (met[*r].len(), std::cmp::Reverse(users[*r]), *r))
+    {
         shared[row] = true;
-        if shared.iter().filter(|s| **s).count() > SHARED {
-            return None;
+        for other in std::mem::take(&mut met[row]) {
+            met[other].remove(&row);
         }
     }
     let common = shared.iter().filter(|s| **s).count();
     let agents = rows - common;
-    if agents < 2 || agents < AGENTS * common {
+    // Either knapsacks say nearly all, or there are so many tenants and rows that nothing else fits.
+    let knapsacks = common <= SHARED && agents >= 2 && agents >= AGENTS * common;
+    let many = columns.len() >= MANY && agents >= MANY_AGENTS;
+    if !knapsacks && !many {
         return None;
     }
     let (mut next_agent, mut next_shared) = (0, 0);

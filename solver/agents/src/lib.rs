@@ -20,16 +20,18 @@
 //! 4. `tree`: depth-first search for a plan within a target.
 //! 5. [`solve`]: the root's bound, dives for plans, then complete searches with targets from the
 //!    bound upwards: a target without a plan is a better bound.
-//! 6. `ruin`: where jobs are too many for that, plans by taking out and putting back.
+//! 6. Where jobs are many, `rows` first prices all rows for the bound of the linear relaxation, and
+//!    `refill` finds plans: one agent at a time is filled anew by one knapsack over all jobs that can
+//!    come or stay.
 //!
 //! Nothing here knows tenants, boards or files.
 
 pub mod generate;
 mod knapsack;
 mod problem;
+mod refill;
 mod relax;
 mod rows;
-mod ruin;
 mod solve;
 mod tree;
 

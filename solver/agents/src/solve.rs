@@ -1,8 +1,8 @@
 //! The whole way: root bound, dives for plans, then targets from the bound upwards.
 
 use crate::problem::{Problem, index, long};
+use crate::refill::Refill;
 use crate::relax::{Node, Outcome, Relaxation};
-use crate::ruin::Ruin;
 use crate::tree::{Effort, End, search};
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::SeedableRng;
@@ -18,7 +18,7 @@ const FINE_RANGE: f64 = 1e-6;
 /// without a better plan after which that ends.
 const LARGE: usize = 400;
 const PRICE_STEPS: usize = 200;
-const QUIET: usize = 400;
+const QUIET: usize = 100;
 /// Nodes of a dive for each job.
 const DIVE: u64 = 3;
 /// Dives that fail before a target is given up.
@@ -165,7 +165,7 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
 
     /// Bound and plans of a large problem, until nothing better was found for long.
     fn large(&mut self) {
-        let mut fill = Ruin::new(self.problem);
+        let mut fill = Refill::new(self.problem);
         let priced = fill.price(PRICE_STEPS, self.limits.stop);
         self.raise(self.problem.possible(priced.bound));
         let wish = fill.wish();
@@ -173,9 +173,11 @@ impl<'a, 'l, 'p> Run<'a, 'l, 'p> {
             return;
         }
         self.adopt(&fill.plan(), fill.cost());
+        fill.settle(&mut self.rng, self.limits.stop);
+        self.adopt(&fill.plan(), fill.cost());
         let mut since = 0;
         while since < QUIET && !self.stopped() && !self.close() {
-            fill.sweep(&mut self.rng, self.limits.stop);
+            fill.shake(&mut self.rng, self.limits.stop);
             self.answer.nodes += 1;
             since += 1;
             if fill.cost() < self.answer.value {

@@ -14,10 +14,12 @@ use rand::Rng;
 use rand::seq::SliceRandom;
 use rand_chacha::ChaCha8Rng;
 
-/// How much prices count, by sweep.
-const COUNTS: [f64; 8] = [1.0, 0.9, 0.7, 0.4, 0.0, 0.0, 0.8, 0.0];
-/// Random noise of that, and of single options relative to the range of costs.
-const NOISE: f64 = 0.1;
+/// How much prices count in the first sweeps. High at first, so that the best mix of jobs and agents
+/// forms before room is filled for its own sake; not at all at last.
+const FIRST: [f64; 8] = [1.04, 0.94, 0.98, 0.85, 0.92, 0.48, 0.0, 0.0];
+/// How much they count in later rounds, and by how much that varies.
+const AGAIN: [f64; 5] = [0.85, 0.9, 0.5, 0.0, 0.0];
+const NOISE: f64 = 0.05;
 /// Range of a table's sums.
 const REACH: f64 = 5e8;
 /// Tables for one agent, shared rows that break being priced up in between.
@@ -25,7 +27,7 @@ const TRIES: usize = 3;
 /// Marks a job that is out.
 const OUT: u32 = u32::MAX;
 
-pub(crate) struct Ruin<'a> {
+pub(crate) struct Refill<'a> {
     problem: &'a Problem,
     /// Rows of each option, agents first, with the amounts.
     rows: Vec<(u32, f64)>,
@@ -44,11 +46,10 @@ pub(crate) struct Ruin<'a> {
     menu: Vec<Vec<(u32, Vec<u32>)>>,
     limits: Vec<f64>,
     table: Table,
-    sweeps: usize,
     range: f64,
 }
 
-impl<'a> Ruin<'a> {
+impl<'a> Refill<'a> {
     pub(crate) fn new(problem: &'a Problem) -> Self {
         let agents = problem.agents();
         let (mut rows, mut ends) = (Vec::new(), Vec::new());
@@ -88,7 +89,6 @@ impl<'a> Ruin<'a> {
             menu,
             limits,
             table: Table::default(),
-            sweeps: 0,
             range: (problem.dearest - problem.offset) / problem.jobs().max(1) as f64,
         }
     }
@@ -220,11 +220,23 @@ impl<'a> Ruin<'a> {
         true
     }
 
-    /// Fills every agent anew once, in random order; plans better than `best` are handed to `keep`.
-    pub(crate) fn sweep(&mut self, rng: &mut ChaCha8Rng, stop: &dyn Fn() -> bool) {
-        let count = COUNTS[self.sweeps % COUNTS.len()];
-        let count = if count > 0.0 { count + rng.random_range(-NOISE..NOISE) } else { 0.0 };
-        self.sweeps += 1;
+    /// The first plan made better: every agent filled anew, several times.
+    pub(crate) fn settle(&mut self, rng: &mut ChaCha8Rng, stop: &dyn Fn() -> bool) {
+        for count in FIRST {
+            self.sweep(count, rng, stop);
+        }
+    }
+
+    /// All agents filled anew, rows priced high at first and at last not at all.
+    pub(crate) fn shake(&mut self, rng: &mut ChaCha8Rng, stop: &dyn Fn() -> bool) {
+        for count in AGAIN {
+            let count = if count > 0.0 { count + rng.random_range(-NOISE..NOISE) } else { 0.0 };
+            self.sweep(count, rng, stop);
+        }
+    }
+
+    /// Fills every agent anew, in random order.
+    fn sweep(&mut self, count: f64, rng: &mut ChaCha8Rng, stop: &dyn Fn() -> bool) {
         let mut order: Vec<u32> = (0..index(self.menu.len())).collect();
         order.shuffle(rng);
         for agent in order {
@@ -256,7 +268,8 @@ impl<'a> Ruin<'a> {
             .collect();
         let mut penalty: Vec<(u32, f64)> = Vec::new();
         for _ in 0..TRIES {
-            let (mut items, mut ends, mut gains, mut picks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+            let (mut items, mut ends, mut gains, mut picks) =
+                (Vec::new(), Vec::new(), Vec::new(), Vec::new());
             for ((_, options), away) in menu.iter().zip(&away) {
                 let before = picks.len();
                 // A job that must stay is worth more than any other.
@@ -270,7 +283,11 @@ impl<'a> Ruin<'a> {
                             }
                         }
                     }
-                    let gain = if base == f64::INFINITY { 8.0 * self.range - cost + self.floor(options) } else { base - cost };
+                    let gain = if base == f64::INFINITY {
+                        8.0 * self.range - cost + self.floor(options)
+                    } else {
+                        base - cost
+                    };
                     let weight = usize::try_from(problem.weight[*o as usize]).unwrap_or(usize::MAX);
                     if gain > 0.0 && weight <= room {
                         gains.push(gain);
@@ -324,7 +341,8 @@ impl<'a> Ruin<'a> {
         }
         let mut failed = None;
         for o in taken {
-            let broken = self.rows(*o).iter().find(|(row, a)| *a > self.slack[*row as usize]).map(|(row, _)| *row);
+            let broken =
+                self.rows(*o).iter().find(|(row, a)| *a > self.slack[*row as usize]).map(|(row, _)| *row);
             if let Some(row) = broken {
                 failed = Some(Some(row));
                 break;
