@@ -25,7 +25,7 @@ pub struct Cluster {
 pub struct Choice {
     /// What it is worth.
     pub value: f64,
-    /// Rows and amounts.
+    /// Rows, ascending, and amounts.
     pub uses: Vec<(usize, f64)>,
 }
 
@@ -58,12 +58,13 @@ pub fn cluster(tenants: usize, options: usize, seed: u64) -> Cluster {
             let cut = rng.random_range(0.0..1.0);
             let value = (10_000.0 * size * tier.sqrt() * rng.random_range(0.9..1.1_f64)).round();
             let draw = (500.0 * size * tier * rng.random_range(0.6..1.4_f64)).ceil();
-            let uses = vec![
+            let mut uses = vec![
                 (device * rows + main, (300.0 * size * tier * cut / SPEED[main]).ceil()),
                 (device * rows + helper, (300.0 * size * tier * (1.0 - cut) / SPEED[helper]).ceil()),
                 (device * rows + rows - 1, (300.0 * size * tier.sqrt()).ceil()),
                 (power, draw),
             ];
+            uses.sort_by_key(|(row, _)| *row);
             if value > best.0 {
                 best = (value, draw);
             }
