@@ -1,4 +1,4 @@
-//! The command line: `ecomap solve|frontier|explain|check|validate|estimate|dataset|profile|generate|export|serve|schema|catalog|inspect`.
+//! The command line: `ecomap solve|frontier|replay|explain|check|validate|estimate|dataset|profile|generate|export|serve|schema|catalog|inspect`.
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
@@ -16,6 +16,7 @@ mod out;
 mod profile;
 mod progress;
 mod render;
+mod replay;
 mod schema;
 mod serve;
 mod solve;
@@ -43,6 +44,8 @@ enum Command {
     Solve(solve::Args),
     /// Find the Pareto frontier of two terms, with a plan for each point and a bound on all
     Frontier(frontier::Args),
+    /// Play a fleet over months of carbon intensity: caps move, plans follow, a history is written
+    Replay(replay::Args),
     /// Say who cannot be served and why, the cheapest way to serve everyone, and what more would buy
     Explain(explain::Args),
     /// Re-verify a result against the problem it answers
@@ -127,6 +130,7 @@ pub fn main() -> ExitCode {
     let outcome = match cli.command {
         Command::Solve(args) => solve::run(&args),
         Command::Frontier(args) => frontier::run(&args),
+        Command::Replay(args) => replay::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Validate(args) => validate::run(&args),

@@ -21,6 +21,8 @@ pub(crate) struct Core<const W: usize> {
     /// Mean of the weights of each row that are not 0, and the problem's spread.
     pub(crate) scale: Vec<f64>,
     pub(crate) spread: f64,
+    /// Sum of the best scores of the classes covered, at the prices of gathering.
+    pub(crate) top: f64,
     /// Classes covered, settled ones included.
     pub(crate) covered: usize,
 }
@@ -79,6 +81,7 @@ impl<const W: usize> Core<W> {
                     continue;
                 }
                 self.covered += 1;
+                self.top += f64::from(top[lane]);
                 let settled = near[lane] <= 1;
                 if !settled {
                     self.class.push(class);
@@ -121,10 +124,16 @@ impl<const W: usize> Core<W> {
             *sum += w;
         }
         self.covered += other.covered;
+        self.top += other.top;
     }
 
     fn close(&mut self) {
         self.first.push(position(self.option.len()));
+    }
+
+    /// L at the prices of gathering.
+    pub(crate) fn gathered(&self, prices: &[f64], capacity: &[f64]) -> f64 {
+        self.top + prices.iter().zip(capacity).map(|(p, c)| p * c).sum::<f64>()
     }
 
     /// Classes that are not settled.

@@ -54,7 +54,7 @@ struct Part {
 }
 
 impl<const W: usize> Core<W> {
-    fn evaluate(&self, prices: &[f64], capacity: &[f64], mu: f64, curved: bool) -> Evaluation {
+    fn evaluate(&self, prices: &[f64], capacity: &[f64], mu: f64) -> Evaluation {
         let rows = capacity.len();
         let mut padded = [0.0_f32; W];
         for (to, p) in padded.iter_mut().zip(singles(prices)) {
@@ -62,7 +62,7 @@ impl<const W: usize> Core<W> {
         }
         let classes = self.open();
         let chunks = classes.div_ceil(CHUNK);
-        let one = |n: usize| self.part(n * CHUNK..((n + 1) * CHUNK).min(classes), &padded, rows, mu, curved);
+        let one = |n: usize| self.part(n * CHUNK..((n + 1) * CHUNK).min(classes), &padded, rows, mu);
         let parts: Vec<Part> = if chunks < 4 {
             (0..chunks).map(one).collect()
         } else {
@@ -70,12 +70,8 @@ impl<const W: usize> Core<W> {
         };
         let free: Vec<f64> = capacity.iter().zip(&self.settled_weight).map(|(c, w)| c - w).collect();
         let priced: f64 = self.settled_value + prices.iter().zip(&free).map(|(p, c)| p * c).sum::<f64>();
-        let mut sum = Evaluation {
-            smooth: priced,
-            exact: priced,
-            gradient: free,
-            hessian: if curved { vec![0.0; rows * rows] } else { Vec::new() },
-        };
+        let mut sum =
+            Evaluation { smooth: priced, exact: priced, gradient: free, hessian: vec![0.0; rows * rows] };
         for part in parts {
             sum.smooth += part.smooth;
             sum.exact += part.exact;
@@ -89,23 +85,16 @@ impl<const W: usize> Core<W> {
         sum
     }
 
-    fn part(&self, classes: Range<usize>, prices: &[f32; W], rows: usize, mu: f64, curved: bool) -> Part {
-        pulp::Arch::new().dispatch(|| self.part_inner(classes, prices, rows, mu, curved))
+    fn part(&self, classes: Range<usize>, prices: &[f32; W], rows: usize, mu: f64) -> Part {
+        pulp::Arch::new().dispatch(|| self.part_inner(classes, prices, rows, mu))
     }
 
     #[inline(always)]
-    fn part_inner(
-        &self,
-        classes: Range<usize>,
-        prices: &[f32; W],
-        rows: usize,
-        mu: f64,
-        curved: bool,
-    ) -> Part {
+    fn part_inner(&self, classes: Range<usize>, prices: &[f32; W], rows: usize, mu: f64) -> Part {
         let sharp = crate::core::single(1.0 / mu);
         let (mut smooth, mut exact) = (0.0, 0.0);
         let mut sum = [0.0_f64; W];
-        let mut hessian = vec![[0.0_f32; W]; if curved { rows } else { 0 }];
+        let mut hessian = vec![[0.0_f32; W]; rows];
         let mut scores: Vec<f32> = Vec::new();
         let mut active: Vec<(usize, f32)> = Vec::new();
         for class in classes {
@@ -146,9 +135,6 @@ impl<const W: usize> Core<W> {
             for (s, m) in sum.iter_mut().zip(&mean) {
                 *s += f64::from(*m);
             }
-            if !curved {
-                continue;
-            }
             for (option, p) in &active {
                 if *p < FAINT {
                     continue;
@@ -177,11 +163,6 @@ impl<const W: usize> Core<W> {
         }
     }
 
-    /// L of this core.
-    pub(crate) fn exact(&self, prices: &[f64], capacity: &[f64]) -> f64 {
-        self.evaluate(prices, capacity, 1.0, false).exact
-    }
-
     /// Prices that make L of this core small, from `prices` on; with the value reached.
     ///
     /// `capacity` is that of the covered classes.
@@ -191,7 +172,7 @@ impl<const W: usize> Core<W> {
         let mut mu = schedule.from;
         loop {
             let enough = schedule.slackness * mu;
-            let mut here = self.evaluate(&at, capacity, mu, true);
+            let mut here = self.evaluate(&at, capacity, mu);
             for _ in 0..schedule.steps {
                 if here.exact < best.1 {
                     best = (at.clone(), here.exact);
@@ -234,8 +215,7 @@ impl<const W: usize> Core<W> {
                 next[*k] = (at[*k] + length * d).max(0.0);
                 linear += here.gradient[*k] * (next[*k] - at[*k]);
             }
-            // Most full steps are taken, so their Hessian is wanted; it costs little.
-            let there = self.evaluate(&next, capacity, mu, true);
+            let there = self.evaluate(&next, capacity, mu);
             if there.smooth <= here.smooth + DECREASE * linear {
                 return Some((next, there));
             }

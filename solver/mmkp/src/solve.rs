@@ -89,7 +89,7 @@ pub fn solve_from(problem: &Problem, prices: &[f64], limits: &Limits<'_>) -> Ans
 }
 
 fn whole<const W: usize>(problem: &Problem, start: Option<&[f64]>, limits: &Limits<'_>) -> Answer {
-    let priced = find::<W>(problem, start.filter(|s| s.len() == problem.rows()));
+    let priced = find::<W>(problem, start.filter(|s| s.len() == problem.rows()), limits.gap);
     let certificate = problem.certify(&priced.prices);
     round(problem, priced, &certificate, limits)
 }
@@ -110,11 +110,7 @@ pub(crate) fn round<const W: usize>(
     if problem.fits(&judged.1) {
         (answer.choice, answer.value) = (Some(base.clone()), judged.0);
     }
-    let mut candidates = listed(problem, &mut priced, certificate, wanted(FIELDS.len() - 1, problem.rows()));
-    candidates.retain(|c| c.option != base[c.class as usize]);
-    if candidates.is_empty() {
-        return answer;
-    }
+    let (mut candidates, mut all_listed) = (Vec::new(), false);
     let goal = bound - limits.gap * bound.abs() / (1.0 + limits.gap);
     let mut fields: Vec<Option<Field<W>>> = FIELDS.iter().map(|_| None).collect();
     let mut slice = SLICE;
@@ -123,10 +119,21 @@ pub(crate) fn round<const W: usize>(
             if answer.value >= goal || (limits.stop)() || answer.work >= limits.work {
                 return answer;
             }
-            let count = wanted(n, problem.rows()).min(candidates.len());
-            let field = slot.get_or_insert_with(|| {
-                Field::new(problem, &base, (judged.0, &judged.1), certificate, &prices, &candidates[..count])
-            });
+            let field = match slot {
+                Some(field) => field,
+                None => {
+                    let count = wanted(n, problem.rows());
+                    if !all_listed {
+                        candidates = listed(problem, &mut priced, certificate, count);
+                    }
+                    all_listed = candidates.len() < count;
+                    if candidates.is_empty() {
+                        return answer;
+                    }
+                    let near = &candidates[..count.min(candidates.len())];
+                    slot.insert(Field::new(problem, &base, (judged.0, &judged.1), certificate, &prices, near))
+                }
+            };
             let budget = slice.min(limits.work.saturating_sub(answer.work));
             let one = |stream: u64| {
                 let seed =
@@ -172,11 +179,11 @@ fn listed<const W: usize>(
     count: usize,
 ) -> Vec<Candidate> {
     let available: usize = (0..problem.classes()).map(|i| problem.options(i) - 1).sum();
-    let mut reach = 0.02 * problem.spread;
-    while priced.core.option.len() < count.min(available) + priced.core.open() && reach < 1e6 * problem.spread
+    while priced.core.option.len() < count.min(available) + priced.core.open()
+        && priced.reach < 1e6 * problem.spread
     {
-        priced.core = Core::gather(problem, None, &priced.prices, reach);
-        reach *= 4.0;
+        priced.reach = 4.0 * priced.reach.max(0.005 * problem.spread);
+        priced.core = Core::gather(problem, None, &priced.prices, priced.reach);
     }
     let core = &priced.core;
     let mut all = Vec::with_capacity(core.option.len());

@@ -42,6 +42,7 @@ impl Problem {
     }
 
     /// Scores of a block in single precision, layer by layer.
+    #[inline(always)]
     pub(crate) fn scores(&self, block: usize, prices: &[f32], into: &mut Vec<[f32; LANES]>) {
         let layers = self.layer[block]..self.layer[block + 1];
         let rows = self.rows();
@@ -58,6 +59,7 @@ impl Problem {
     }
 
     /// The same in double precision, on the numbers that were given.
+    #[inline(always)]
     fn fine_scores(&self, block: usize, prices: &[f64], into: &mut Vec<[f64; LANES]>) {
         let layers = self.layer[block]..self.layer[block + 1];
         let rows = self.rows();

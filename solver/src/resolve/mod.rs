@@ -189,7 +189,7 @@ impl Resolver {
     /// [`SolverError::Plan`] for a site or row that does not exist or a budget that is negative or not a number,
     /// which changes nothing; those of the exact solver.
     pub fn resolve(&mut self, change: &BudgetChange) -> Result<Solution, SolverError> {
-        self.take_over(change)?;
+        self.set_budgets(change)?;
         let begun = self.options.clock.now();
         let budgets = self.budgets();
         if let Some(solution) = self.pooled(&budgets, "pool") {
@@ -211,13 +211,17 @@ impl Resolver {
     /// # Errors
     /// As [`resolve`](Self::resolve) for the change; `Ok(None)` when no stored plan fits.
     pub fn resolve_at_once(&mut self, change: &BudgetChange) -> Result<Option<Solution>, SolverError> {
-        self.take_over(change)?;
+        self.set_budgets(change)?;
         let budgets = self.budgets();
         let known = self.known(&budgets);
         Ok(self.checked(&budgets).map(|(plan, verdict)| self.wrap(Some((plan, verdict)), &known, "pool")))
     }
 
-    fn take_over(&mut self, change: &BudgetChange) -> Result<(), SolverError> {
+    /// Takes new budgets over without solving.
+    ///
+    /// # Errors
+    /// As [`resolve`](Self::resolve) for the change.
+    pub fn set_budgets(&mut self, change: &BudgetChange) -> Result<(), SolverError> {
         self.instance.set_budgets(&change.caps, &change.capacities).map_err(SolverError::Plan)
     }
 

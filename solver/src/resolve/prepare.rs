@@ -70,7 +70,7 @@ impl Preparation {
             caps: budgets[..sites].iter().enumerate().map(|(s, b)| (SiteIx::new(s), watts(*b))).collect(),
             capacities: budgets[sites..].iter().enumerate().map(|(r, b)| (CapacityIx::new(r), *b)).collect(),
         };
-        self.resolver.take_over(&change)?;
+        self.resolver.set_budgets(&change)?;
         self.resolver.deepen()?;
         let position = self.points.partition_point(|p| *p < t);
         self.points.insert(position, t);

@@ -1,0 +1,424 @@
+//! One turn of the loop.
+//!
+//! A lower cap is a promise: where the running plan draws more than a new cap, the cheapest stored plan that fits
+//! replaces it before anything else happens, with the gap that the stored proofs give. Only then the problem is
+//! solved at the new intensities, and the answer replaces the plan if it gains more than it costs. In between no
+//! plan is ever above a cap.
+
+use crate::budget::{Budgets, Caps};
+use crate::error::FleetError;
+use crate::meter::Meter;
+use ecomap_carbon::policy::{Clip, Point};
+use ecomap_instances::Instance;
+use ecomap_instances::ids::{DeviceIx, SiteIx};
+use ecomap_instances::plan::Assignment;
+use ecomap_instances::units::{GramsPerKwh, Watts};
+use ecomap_solver::checker::{self, Verdict};
+use ecomap_solver::resolve::{BudgetChange, Resolver};
+use ecomap_solver::{Solution, SolveOptions};
+use jiff::{SignedDuration, Timestamp};
+
+/// Points of a traced frontier.
+const POINTS: usize = 45;
+/// Watts within which a draw counts as under its cap, relative.
+const TOLERANCE: f64 = 1e-9;
+
+/// How a controller works.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// Gap, limits and seed of every solve.
+    pub options: SolveOptions,
+    /// What a new plan must gain to replace one that still fits, in the objective's unit, per hour.
+    pub gain: f64,
+}
+
+/// Why a plan was published.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// The fleet's first.
+    First,
+    /// The one before drew more than a new cap.
+    Cap,
+    /// It gains.
+    Gain,
+}
+
+impl Cause {
+    /// As written in histories.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Cap => "cap",
+            Self::Gain => "gain",
+        }
+    }
+}
+
+/// A plan and what is known of it at the budgets and intensities that it was published for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Published {
+    /// Counts from 1.
+    pub number: u64,
+    /// When.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// The plan.
+    pub plan: Assignment,
+    /// Its worth in the objective's unit.
+    pub value: f64,
+    /// No plan is better than this; `None` where nothing is proven yet.
+    pub bound: Option<f64>,
+    /// What it draws, by site.
+    pub power: Vec<Watts>,
+    /// What the objective loses beside carbon and energy, in its unit.
+    pub loss: f64,
+    /// Tenants whose place or tier changed against the plan before.
+    pub moves: usize,
+}
+
+impl Published {
+    /// |value − bound| / |value|.
+    #[must_use]
+    pub fn gap(&self) -> Option<f64> {
+        Some(ecomap_instances::plan::relative_gap(self.value, self.bound?))
+    }
+}
+
+/// What one turn did.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Turn {
+    /// When.
+    pub at: Timestamp,
+    /// Intensity of every zone.
+    pub intensity: Vec<GramsPerKwh>,
+    /// Cap of every site.
+    pub caps: Vec<Option<Watts>>,
+    /// Why a policy's cap is not what its rule alone gives, by group.
+    pub clips: Vec<Option<Clip>>,
+    /// Plans published, in order; none when the present one stays.
+    pub published: Vec<Published>,
+    /// Solves that were more than a lookup.
+    pub solves: u64,
+    /// Boards that are off although every board idling would draw more than the caps allow: the caps turned them
+    /// off. Empty while all boards could idle.
+    pub forced_off: Vec<DeviceIx>,
+}
+
+/// Keeps one fleet solved.
+#[derive(Debug)]
+pub struct Controller {
+    resolver: Resolver,
+    budgets: Budgets,
+    /// Zone of every site.
+    zones: Vec<usize>,
+    settings: Settings,
+    running: Option<Published>,
+    number: u64,
+    meter: Meter,
+    last: Option<(Timestamp, Vec<GramsPerKwh>)>,
+}
+
+impl Controller {
+    /// A controller of a priced fleet; `zones` is the zone of every site. Nothing is solved yet.
+    #[must_use]
+    pub fn new(instance: Instance, zones: Vec<usize>, budgets: Budgets, settings: Settings) -> Self {
+        let meter = Meter::new(instance.sites.len());
+        let resolver = Resolver::new(instance, settings.options.clone());
+        Self { resolver, budgets, zones, settings, running: None, number: 0, meter, last: None }
+    }
+
+    /// The plan that runs.
+    #[must_use]
+    pub fn running(&self) -> Option<&Published> {
+        self.running.as_ref()
+    }
+
+    /// What was drawn and emitted so far, by the model.
+    #[must_use]
+    pub fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    /// The problem at the present budgets and intensities.
+    #[must_use]
+    pub fn instance(&self) -> &Instance {
+        self.resolver.instance()
+    }
+
+    /// The policies.
+    #[must_use]
+    pub fn budgets(&self) -> &Budgets {
+        &self.budgets
+    }
+
+    /// A day begins at `now`: what was emitted until then belongs to the day before, and allowances start anew.
+    pub fn new_day(&mut self, now: Timestamp) {
+        self.count(now);
+        self.meter.new_day();
+    }
+
+    /// Traces the frontiers that policies plan along: for each group that needs one the best plans under caps from
+    /// its least to its most, the other groups at their most, at the intensities given by zone.
+    ///
+    /// # Errors
+    /// [`FleetError`] of the solver; caps under which there is no plan are left out.
+    pub fn trace(&mut self, intensity: &[GramsPerKwh]) -> Result<(), FleetError> {
+        self.environment(intensity, &[])?;
+        for g in 0..self.budgets.groups().len() {
+            let Some(range) = self.budgets.groups()[g].traced else { continue };
+            let (least, most) = (range.least().get(), range.most().get());
+            let mut points: Vec<Point> = Vec::new();
+            let mut copy = self.resolver.clone();
+            for n in (0..POINTS).rev() {
+                #[allow(clippy::cast_precision_loss)] // at most 45
+                let share = n as f64 / (POINTS - 1) as f64;
+                let cap = Watts::new(least + share * (most - least));
+                let caps = Budgets::split(&self.budgets.groups()[g], cap);
+                let solution = copy.resolve(&BudgetChange { caps, capacities: Vec::new() })?;
+                let Some(verdict) = solution.verdict.filter(Verdict::passes) else { continue };
+                let draw: f64 = self.budgets.groups()[g]
+                    .sites
+                    .iter()
+                    .filter_map(|(s, _)| verdict.evaluation.sites.get(s.at()))
+                    .map(|s| s.power.get())
+                    .sum();
+                points.push(Point { cap, draw: Watts::new(draw), loss: loss(&verdict) });
+            }
+            points.reverse();
+            let best = points.iter().map(|p| p.loss).fold(f64::INFINITY, f64::min);
+            for point in &mut points {
+                point.loss -= best;
+            }
+            if let Some(group) = self.budgets.group_mut(g) {
+                group.frontier = points;
+            }
+        }
+        Ok(())
+    }
+
+    /// One turn. `ahead` are the intensities of every zone: what holds now, then what is expected for the hours after
+    /// this one; `left` is what is left of the local day.
+    ///
+    /// # Errors
+    /// [`FleetError`]; the running plan stays as it was, and the turn can be tried again.
+    pub fn step(
+        &mut self,
+        now: Timestamp,
+        ahead: &[Vec<GramsPerKwh>],
+        left: SignedDuration,
+    ) -> Result<Turn, FleetError> {
+        let zones = self.zones.iter().max().map_or(0, |z| z + 1);
+        if ahead.len() < zones || ahead.iter().any(Vec::is_empty) {
+            return Err(FleetError::Zones { got: ahead.iter().filter(|a| !a.is_empty()).count(), zones });
+        }
+        if self.last.as_ref().is_some_and(|(before, _)| now <= *before) {
+            return Err(FleetError::Time);
+        }
+        let intensity: Vec<GramsPerKwh> = ahead.iter().map(|a| a[0]).collect();
+        self.count(now);
+        let spent: Vec<f64> = self
+            .budgets
+            .groups()
+            .iter()
+            .map(|g| g.sites.iter().map(|(s, _)| self.meter.today_g(s.at())).sum())
+            .collect();
+        let sites = self.zones.len();
+        let Caps { sites: caps, clips } = self.budgets.caps(now, ahead, (&spent, left), sites);
+        let mut turn = Turn {
+            at: now,
+            intensity: intensity.clone(),
+            caps: caps.clone(),
+            clips,
+            published: Vec::new(),
+            solves: 0,
+            forced_off: Vec::new(),
+        };
+        let over = self.running.as_ref().is_some_and(|r| !under(&r.power, &caps));
+        if over && let Some(solution) = self.resolver.resolve_at_once(&change(&caps))? {
+            let published = self.publish(&solution, now, Cause::Cap)?;
+            turn.published.push(published);
+        }
+        self.environment(&intensity, &caps)?;
+        self.last = Some((now, intensity));
+        let solution = self.resolver.resolve(&BudgetChange::default())?;
+        turn.solves += u64::from(!matches!(solution.certificate.method, "pool" | "pool search"));
+        self.improve(&solution, now, &caps, &mut turn)?;
+        turn.forced_off = self.forced_off(&caps);
+        Ok(turn)
+    }
+
+    fn count(&mut self, now: Timestamp) {
+        let (power, intensity) = match (&self.running, &self.last) {
+            (Some(running), Some((_, last))) => {
+                let by_site = self.zones.iter().map(|z| last.get(*z).copied().unwrap_or(GramsPerKwh::ZERO));
+                (running.power.clone(), by_site.collect())
+            }
+            _ => (Vec::new(), Vec::new()),
+        };
+        self.meter.advance(now, &power, &intensity);
+    }
+
+    /// Brings intensities and caps into the problem; stored plans and proofs are priced anew.
+    fn environment(&mut self, intensity: &[GramsPerKwh], caps: &[Option<Watts>]) -> Result<(), FleetError> {
+        let mut parts = self.resolver.instance().to_parts();
+        for (s, site) in parts.sites.iter_mut().enumerate() {
+            if let Some(grams) = self.zones.get(s).and_then(|z| intensity.get(*z)) {
+                site.carbon = *grams;
+            }
+            if let Some(cap) = caps.get(s) {
+                site.cap = *cap;
+            }
+        }
+        let same = {
+            let present = &self.resolver.instance().sites;
+            present.iter().zip(&parts.sites).all(|(a, b)| a.carbon == b.carbon)
+        };
+        if same {
+            let caps: Vec<Option<Watts>> = parts.sites.iter().map(|s| s.cap).collect();
+            return Ok(self.resolver.set_budgets(&change(&caps))?);
+        }
+        let instance = Instance::try_new(parts).map_err(ecomap_solver::SolverError::Plan)?;
+        self.resolver.rebase(instance);
+        Ok(())
+    }
+
+    /// Publishes the answer of a full solve where the present plan breaks a cap, or where it gains enough.
+    fn improve(
+        &mut self,
+        solution: &Solution,
+        now: Timestamp,
+        caps: &[Option<Watts>],
+        turn: &mut Turn,
+    ) -> Result<(), FleetError> {
+        let Some(running) = &self.running else {
+            turn.published.push(self.publish(solution, now, Cause::First)?);
+            return Ok(());
+        };
+        let verdict = self.judge(&running.plan);
+        let stays = verdict.passes() && under(&running.power, caps);
+        if !stays {
+            turn.published.push(self.publish(solution, now, Cause::Cap)?);
+            return Ok(());
+        }
+        let minimises = self.minimises();
+        let gain = solution.certificate.primal.map(|p| {
+            let by = verdict.evaluation.value - p;
+            if minimises { by } else { -by }
+        });
+        let (bound, value, loss) = (solution.certificate.dual, verdict.evaluation.value, loss(&verdict));
+        if gain.is_some_and(|gain| gain > self.settings.gain) {
+            turn.published.push(self.publish(solution, now, Cause::Gain)?);
+        } else if let Some(running) = &mut self.running {
+            (running.bound, running.value, running.loss) = (bound, value, loss);
+        }
+        Ok(())
+    }
+
+    fn minimises(&self) -> bool {
+        use ecomap_instances::instance::Sense;
+        self.resolver.instance().sense == Sense::Minimize
+    }
+
+    fn judge(&self, plan: &Assignment) -> Verdict {
+        let instance = self.resolver.instance();
+        let objective = self.settings.options.objective.as_ref().unwrap_or(&instance.objective);
+        checker::check(instance, plan, objective)
+    }
+
+    /// Makes a plan the running one, if the checker agrees at the present budgets.
+    fn publish(
+        &mut self,
+        solution: &Solution,
+        now: Timestamp,
+        cause: Cause,
+    ) -> Result<Published, FleetError> {
+        let caps: Vec<Option<Watts>> = self.resolver.instance().sites.iter().map(|s| s.cap).collect();
+        let Some(plan) = solution.assignment.clone() else {
+            let infeasible = solution.status == ecomap_instances::plan::Status::Infeasible;
+            return Err(if infeasible {
+                FleetError::Infeasible { caps: told(&caps) }
+            } else {
+                FleetError::NoPlan
+            });
+        };
+        let verdict = self.judge(&plan);
+        let power: Vec<Watts> = verdict.evaluation.sites.iter().map(|s| s.power).collect();
+        if !verdict.passes() || !under(&power, &caps) {
+            let what = verdict.violations.first().map_or_else(String::new, |v| v.subject.clone());
+            return Err(FleetError::Refused(what));
+        }
+        let moves = self
+            .running
+            .as_ref()
+            .map_or(0, |before| before.plan.picks.iter().zip(&plan.picks).filter(|(a, b)| a != b).count());
+        self.number += 1;
+        let published = Published {
+            number: self.number,
+            at: now,
+            cause,
+            value: verdict.evaluation.value,
+            bound: solution.certificate.dual,
+            loss: loss(&verdict),
+            power,
+            moves,
+            plan,
+        };
+        self.running = Some(published.clone());
+        Ok(published)
+    }
+
+    /// Boards that are off where all boards idling at their least would exceed a cap.
+    fn forced_off(&self, caps: &[Option<Watts>]) -> Vec<DeviceIx> {
+        let instance = self.resolver.instance();
+        let Some(running) = &self.running else { return Vec::new() };
+        let idle = |d: usize| -> (usize, f64) {
+            let class = instance.class_of(DeviceIx::new(d));
+            let least = class.modes.iter().map(|m| m.idle.get()).fold(f64::INFINITY, f64::min);
+            (class.site.at(), if least.is_finite() { least } else { 0.0 })
+        };
+        let mut needed = vec![0.0; instance.sites.len()];
+        for d in 0..instance.devices.len() {
+            let (site, watts) = idle(d);
+            needed[site] += watts;
+        }
+        (0..instance.devices.len())
+            .filter(|d| {
+                let site = idle(*d).0;
+                let short = caps.get(site).copied().flatten().is_some_and(|cap| needed[site] > cap.get());
+                short && running.plan.modes.get(*d).copied().flatten().is_none()
+            })
+            .map(DeviceIx::new)
+            .collect()
+    }
+}
+
+/// What the objective adds up beside carbon and energy.
+fn loss(verdict: &Verdict) -> f64 {
+    let spent: f64 = verdict
+        .evaluation
+        .terms
+        .iter()
+        .filter(|t| matches!(t.name, "carbon" | "energy"))
+        .map(|t| t.contribution)
+        .sum();
+    verdict.evaluation.value - spent
+}
+
+fn change(caps: &[Option<Watts>]) -> BudgetChange {
+    let caps = caps.iter().enumerate().map(|(s, cap)| (SiteIx::new(s), *cap)).collect();
+    BudgetChange { caps, capacities: Vec::new() }
+}
+
+fn under(power: &[Watts], caps: &[Option<Watts>]) -> bool {
+    power
+        .iter()
+        .zip(caps)
+        .all(|(p, cap)| cap.is_none_or(|c| p.get() <= c.get() + TOLERANCE * c.get().max(1.0)))
+}
+
+fn told(caps: &[Option<Watts>]) -> String {
+    let one = |cap: &Option<Watts>| cap.map_or_else(|| "none".to_owned(), |c| format!("{c:.1}"));
+    caps.iter().map(one).collect::<Vec<_>>().join(", ")
+}
