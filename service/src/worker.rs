@@ -283,7 +283,8 @@ fn finished(
     let plan = plan.filter(|_| verdict.is_some());
     let known =
         ["direct", "reduced-cost fixing", "neighbourhoods and restricted core", "relaxation", "enumeration"];
-    let more = ["price decomposition", "reduction", "supported frontier", "neighbourhood"];
+    let more =
+        ["knapsacks per agent", "price decomposition", "reduction", "supported frontier", "neighbourhood"];
     let method = known.iter().chain(&more).copied().find(|m| *m == done.method).unwrap_or("worker");
     Solution {
         solver,

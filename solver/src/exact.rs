@@ -8,6 +8,7 @@
 //! any plan either uses core columns only, so it is no better than the core's bound, or it uses a
 //! column left out, so it is no better than L + the least slack left out.
 
+use crate::agents::Agents;
 use crate::baselines::{Problem, above_floor, best_of_ladder, local, staying};
 use crate::cdp;
 use crate::checker::{self, Verdict};
@@ -49,11 +50,14 @@ pub struct Strategy {
     pub enumerate: bool,
     /// Whether problems under global capacities only are priced first.
     pub prices: bool,
+    /// Whether problems whose capacity rows split by agent are solved by knapsacks.
+    pub agents: bool,
 }
 
 impl Strategy {
     /// What the registered solver uses.
-    pub const DEFAULT: Self = Self { direct: 2_000, core: 20_000, enumerate: true, prices: true };
+    pub const DEFAULT: Self =
+        Self { direct: 2_000, core: 20_000, enumerate: true, prices: true, agents: true };
 }
 
 /// Columns open after pricing, beyond one a tenant, from which on the time goes to moves first.
@@ -398,6 +402,12 @@ impl<'a, 'o> Run<'a, 'o> {
                 method: "reduction",
             });
         }
+        if rows.is_empty()
+            && self.strategy.agents
+            && let Some(agents) = Agents::new(self.instance, costs, columns)
+        {
+            return Ok(self.by_agents(costs, &agents));
+        }
         let priced = (rows.is_empty() && self.strategy.prices && prices::applies(self.instance))
             .then(|| self.priced(costs, columns))
             .flatten();
@@ -456,6 +466,60 @@ impl<'a, 'o> Run<'a, 'o> {
             return Ok(reached);
         }
         self.with_core(costs, columns, rows, start)
+    }
+
+    /// Knapsacks of agents: bounds, fixing and search until done or stopped.
+    fn by_agents(&mut self, costs: &Costs, agents: &Agents) -> Reached {
+        let at = self.options.clock.now();
+        let options = self.options;
+        let constant = self.instance.tenants.iter().map(|t| costs.switching(t)).sum::<f64>();
+        let deadline = self.deadline;
+        let stop = || {
+            options.cancel.is_cancelled() || deadline.is_some_and(|deadline| options.clock.now() >= deadline)
+        };
+        let start = options.warm_start.as_ref().filter(|plan| self.admits(plan));
+        let start = start.and_then(|plan| agents.choice(plan));
+        let mut told = f64::INFINITY;
+        let answer = {
+            let mut report = |answer: &ecomap_agents::Answer| {
+                let primal = answer.choice.is_some().then_some(answer.value + constant);
+                let dual = answer.bound.is_finite().then_some(answer.bound + constant);
+                self.report(primal, dual, answer.nodes);
+                if answer.value < told {
+                    told = answer.value;
+                    if let Some(plan) = agents.best(answer) {
+                        self.hand_over(&plan);
+                    }
+                }
+            };
+            let mut limits = ecomap_agents::Limits {
+                gap: options.gap,
+                nodes: options.work_limit.unwrap_or(u64::MAX),
+                seed: options.seed,
+                start: start.as_deref(),
+                stop: &stop,
+                report: &mut report,
+            };
+            ecomap_agents::solve(&agents.problem, &mut limits)
+        };
+        self.clocked("solve", at);
+        let plan = agents.best(&answer).filter(|plan| self.admits(plan)).and_then(|plan| {
+            let value = plan_value(self.instance, costs, &plan)?;
+            Some((plan, value))
+        });
+        let dual = answer.bound.is_finite().then_some(answer.bound + constant);
+        let termination = if answer.infeasible() {
+            Termination::Infeasible
+        } else if self.within_gap(plan.as_ref(), dual) {
+            Termination::GapReached
+        } else if options.cancel.is_cancelled() {
+            Termination::Cancelled
+        } else if options.work_limit.is_some_and(|limit| answer.nodes >= limit) {
+            Termination::NodeLimit
+        } else {
+            Termination::TimeLimit
+        };
+        Reached { plan, dual, nodes: answer.nodes, termination, method: "knapsacks per agent" }
     }
 
     /// Prices over the capacity rows; their plan only if it passes the checker.

@@ -14,6 +14,7 @@
 //!
 //! This crate knows nothing of ONNX Runtime or HTTP.
 
+mod agents;
 pub mod baselines;
 mod cdp;
 pub mod checker;

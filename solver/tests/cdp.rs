@@ -108,8 +108,13 @@ fn limits_leave_a_valid_bound() {
 /// The relaxation and reduced-cost fixing give the same products as whole models.
 #[test]
 fn large_models_are_solved_alike() {
-    let core =
-        Exact::with_strategy(Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: false });
+    let core = Exact::with_strategy(Strategy {
+        direct: 0,
+        core: usize::MAX,
+        enumerate: false,
+        prices: false,
+        agents: false,
+    });
     let mut compared = 0;
     for seed in 0..40 {
         let instance = instance(seed);

@@ -32,7 +32,7 @@ fn hard(classes: usize, options: usize, rows: usize) -> Instance {
 }
 
 fn highs_only() -> Exact {
-    Exact::with_strategy(Strategy { enumerate: false, prices: false, ..Strategy::DEFAULT })
+    Exact::with_strategy(Strategy { enumerate: false, prices: false, agents: false, ..Strategy::DEFAULT })
 }
 
 #[test]

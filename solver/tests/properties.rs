@@ -144,7 +144,7 @@ proptest! {
     #[test]
     fn the_bound_never_falls_as_caps_shrink(seed in any::<u64>(), objective in select(objectives())) {
         let instance = hosted::instance(seed);
-        let core = Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: false };
+        let core = Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: false, agents: false };
         for solver in [Exact::new(), Exact::with_strategy(core)] {
             let mut last: Option<f64> = None;
             for factor in [1.6, 1.0, 0.8, 0.6, 0.45, 0.3] {

@@ -15,11 +15,13 @@ fn run(strategy: Strategy, instance: &ecomap_instances::Instance, options: &Solv
     Exact::with_strategy(strategy).solve(instance, options, &mut ()).unwrap()
 }
 
-const WHOLE: Strategy = Strategy { direct: usize::MAX, core: usize::MAX, enumerate: false, prices: false };
+const WHOLE: Strategy =
+    Strategy { direct: usize::MAX, core: usize::MAX, enumerate: false, prices: false, agents: false };
 /// Relaxation and reduced-cost fixing on everything, however small.
-const CORE: Strategy = Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: false };
+const CORE: Strategy =
+    Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: false, agents: false };
 /// A core too small to hold what matters, so that neighbourhoods and the truncated core run.
-const CUT: Strategy = Strategy { direct: 0, core: 3, enumerate: false, prices: false };
+const CUT: Strategy = Strategy { direct: 0, core: 3, enumerate: false, prices: false, agents: false };
 
 #[test]
 fn the_core_and_the_whole_model_agree() {
@@ -84,7 +86,7 @@ fn enumeration_and_highs_agree() {
         let instance = hostless::instance(seed);
         let options = SolveOptions { gap: 1e-9, ..SolveOptions::default() };
         let highs = run(WHOLE, &instance, &options);
-        let own = run(Strategy::DEFAULT, &instance, &options);
+        let own = run(Strategy { agents: false, ..Strategy::DEFAULT }, &instance, &options);
         assert_eq!(highs.status, own.status, "seed {seed}");
         enumerated += usize::from(own.certificate.method == "enumeration");
         if let (Some(a), Some(b)) = (highs.certificate.primal, own.certificate.primal) {
@@ -98,7 +100,8 @@ fn enumeration_and_highs_agree() {
 }
 
 /// Prices first, then HiGHS on the columns that regrets leave.
-const PRICED: Strategy = Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: true };
+const PRICED: Strategy =
+    Strategy { direct: 0, core: usize::MAX, enumerate: false, prices: true, agents: false };
 
 #[test]
 fn prices_and_highs_agree() {
@@ -124,4 +127,30 @@ fn prices_and_highs_agree() {
     println!("{ways:?}");
     assert!(ways.get("price decomposition").is_some_and(|n| *n > 100), "{ways:?}");
     assert!(ways.get("reduced-cost fixing").is_some_and(|n| *n > 10), "{ways:?}");
+}
+
+/// Knapsacks of agents wherever rows split.
+#[test]
+fn agents_and_highs_agree() {
+    let mut ways: BTreeMap<(&'static str, &'static str), usize> = BTreeMap::new();
+    for seed in 0..300 {
+        let instance = if seed % 3 == 0 { hostless::instance(2 * seed + 1) } else { hostless::agents(seed) };
+        for gap in [1e-9, 0.03] {
+            let options = SolveOptions { gap, ..SolveOptions::default() };
+            let highs = run(WHOLE, &instance, &SolveOptions { gap: 1e-9, ..options.clone() });
+            let own = run(Strategy::DEFAULT, &instance, &options);
+            assert_eq!(highs.status, own.status, "seed {seed}: {highs:?} {own:?}");
+            *ways.entry((own.certificate.method, own.status.as_str())).or_default() += 1;
+            if let (Some(a), Some(b)) = (highs.certificate.primal, own.certificate.primal) {
+                let dual = own.certificate.dual.unwrap();
+                let sign = if instance.sense == Sense::Maximize { -1.0 } else { 1.0 };
+                assert!(sign * (a - dual) >= -slack(a), "seed {seed}: bound {dual} beyond the optimum {a}");
+                assert!(sign * (b - a) >= -slack(a), "seed {seed}: plan {b} better than the optimum {a}");
+                assert!(sign * (b - dual) <= gap * b.abs() + slack(b), "seed {seed}: {b} and {dual}");
+            }
+        }
+    }
+    println!("{ways:?}");
+    let count = |status| ways.get(&("knapsacks per agent", status)).copied().unwrap_or(0);
+    assert!(count("optimal") > 300 && count("infeasible") > 20, "{ways:?}");
 }

@@ -57,6 +57,39 @@ fn gap(seed: u64) -> InstanceParts {
     parts(format!("gap-{seed}"), Sense::Minimize, capacities, tenants)
 }
 
+/// Two to six agents, up to two options of a job on each, costs of several kinds, and in some a row
+/// that all agents share; some have no plan.
+pub fn agents(seed: u64) -> Instance {
+    let mut draw = Draw::new(seed);
+    let shared = draw.chance(50);
+    let agents = if shared { draw.between(4, 6) } else { draw.between(2, 4) };
+    let jobs = draw.between(3, 6);
+    let mut capacities: Vec<Capacity> =
+        (0..agents).map(|r| capacity(&mut draw, r, jobs.div_ceil(agents).max(1))).collect();
+    if shared {
+        capacities.push(capacity(&mut draw, agents, jobs));
+    }
+    let step = draw.of(&[1.0, 0.1, 0.37, std::f64::consts::SQRT_2]);
+    let tenants = (0..jobs)
+        .map(|t| {
+            let mut options = Vec::new();
+            for r in 0..agents {
+                for _ in 0..draw.between(0, 2).max(usize::from(r == t % agents)) {
+                    let mut uses = vec![(CapacityIx::new(r), draw.steps(1.0, 1, 9))];
+                    if shared {
+                        uses.push((CapacityIx::new(agents), draw.steps(0.5, 0, 12)));
+                    }
+                    options.push(Choice { value: draw.steps(step, 1, 40), host: None, uses });
+                }
+            }
+            tenant(&mut draw, t, options)
+        })
+        .collect();
+    let sense = if draw.chance(50) { Sense::Maximize } else { Sense::Minimize };
+    Instance::try_new(parts(format!("agents-{seed}"), sense, capacities, tenants))
+        .unwrap_or_else(|issues| panic!("seed {seed}: {issues}"))
+}
+
 fn capacity(draw: &mut Draw, r: usize, items: usize) -> Capacity {
     let items = f64::from(u8::try_from(items).unwrap());
     Capacity { id: format!("row{r}"), capacity: items * draw.of(&[2.0, 4.0, 6.0]), unit: "1".to_owned() }
