@@ -4,7 +4,7 @@
 //! parts) and the solver's frontier of points k with draw P_k and hourly loss Q_k:
 //!
 //! ```text
-//! min Σ_h d_h·Q_k(h)   subject to   Σ_h d_h·I_h·P_k(h)/1000 ≤ allowance − spent                            (24)
+//! min Σ_h d_h·Q_k(h)   subject to   Σ_h d_h·I_h·P_k(h)/1000 ≤ allowance − spent                            (25)
 //! ```
 //!
 //! a multiple-choice knapsack of one row, solved by dynamic programming over the hours. The cap is that of the first
