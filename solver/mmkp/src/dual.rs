@@ -199,6 +199,15 @@ impl<const W: usize> Core<W> {
         }
     }
 
+    /// By how much the scores of options of mean weights change in the first Newton step at `mu`.
+    pub(crate) fn shift(&self, prices: &[f64], capacity: &[f64], mu: f64) -> f64 {
+        let here = self.evaluate(prices, capacity, mu);
+        let free: Vec<usize> =
+            (0..prices.len()).filter(|k| prices[*k] > 0.0 || here.gradient[*k] < 0.0).collect();
+        let step = direction(&here, &free);
+        free.iter().zip(&step).map(|(k, d)| d.abs() * self.scale[*k]).sum()
+    }
+
     fn line_search(
         &self,
         at: &[f64],

@@ -27,6 +27,9 @@ const EXACT: f64 = 0.05;
 const CLOSE: f64 = 1.0;
 /// Regret kept about prices that were good for other capacities, relative to the spread.
 const WARM: f64 = 0.05;
+/// and at most, and how much of it for each unit of score that the first step is expected to move.
+const FARTHEST: f64 = 0.3;
+const AHEAD: f64 = 0.25;
 /// First smoothing there, relative to the spread.
 const TEPID: f64 = 3e-3;
 /// Last smoothing relative to the spread, for each unit of the gap asked for and class for each row:
@@ -78,7 +81,11 @@ pub(crate) fn find<const W: usize>(problem: &Problem, start: Option<&[f64]>, gap
     let enough = (ENOUGH * gap * classes / ratio(problem.rows(), 1)).min(MOVED / classes);
     let last = spread * enough.max(FINE);
     if let Some(start) = start {
-        return settle(problem, start.to_vec(), WARM * spread, last.max(TEPID * spread), last);
+        let mu = last.max(TEPID * spread);
+        let shift =
+            Core::<W>::gather(problem, None, start, WARM * spread).shift(start, &problem.capacity, mu);
+        let reach = (AHEAD * shift).clamp(WARM * spread, FARTHEST * spread);
+        return settle(problem, start.to_vec(), reach, mu, last);
     }
     let mut prices = vec![0.0; problem.rows()];
     let mut order: Vec<usize> = (0..problem.blocks()).collect();
