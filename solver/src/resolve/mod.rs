@@ -332,7 +332,7 @@ impl Resolver {
         let priced: f64 = answer.prices.iter().zip(capacity).map(|(p, c)| p * c).sum();
         let mut slope = vec![0.0; self.instance.sites.len()];
         slope.extend(&answer.prices);
-        self.store.add_plane(Plane { constant: priced - answer.bound, slope, prices: None });
+        self.store.add_plane(Plane { constant: priced - answer.priced, slope, prices: None });
         if let Some(plan) = plan {
             self.keep(&plan);
         }
