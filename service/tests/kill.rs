@@ -73,7 +73,7 @@ fn document() -> Value {
     let mut scenario: Value = serde_json::from_slice(&common::scenario("xavier-3")).unwrap();
     for site in scenario["sites"].as_array_mut().unwrap() {
         site["budget"] = json!({
-            "policy": "linear", "clean_g_per_kwh": 100, "dirty_g_per_kwh": 600, "max_w": 30, "min_w": 18
+            "policy": "linear", "clean_g_per_kwh": 100, "dirty_g_per_kwh": 600, "max_w": 20, "min_w": 11
         });
     }
     let zone = scenario["zones"][0]["id"].as_str().unwrap().to_owned();

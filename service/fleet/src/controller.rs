@@ -407,13 +407,29 @@ impl Controller {
             if minimises { by } else { -by }
         });
         let (bound, value, loss) = (solution.certificate.dual, verdict.evaluation.value, loss(&verdict));
-        if gain.is_some_and(|gain| gain > self.settings.gain) {
-            let cause = if self.changed { Cause::Change } else { Cause::Gain };
-            turn.published.push(self.publish(solution, now, cause)?);
+        let pays = gain.is_some_and(|gain| gain > self.settings.gain);
+        if pays && !self.changed {
+            turn.published.push(self.publish(solution, now, Cause::Gain)?);
+        } else if self.changed {
+            // Another fleet has another plan, if only because it lists other tenants or boards.
+            let answer = if pays { solution.clone() } else { self.kept(solution, verdict) };
+            turn.published.push(self.publish(&answer, now, Cause::Change)?);
         } else if let Some(running) = &mut self.running {
             (running.bound, running.value, running.loss) = (bound, value, loss);
         }
         Ok(())
+    }
+
+    /// The running plan as an answer, with the bound that a solve found.
+    fn kept(&self, solution: &Solution, verdict: Verdict) -> Solution {
+        use ecomap_instances::plan::Status;
+        let mut answer = solution.clone();
+        answer.assignment = self.running.as_ref().map(|r| r.plan.clone());
+        answer.certificate.primal = Some(verdict.evaluation.value);
+        answer.verdict = Some(verdict);
+        let proven = answer.certificate.gap().is_some_and(|gap| gap <= self.settings.options.gap);
+        answer.status = if proven { Status::Optimal } else { Status::Feasible };
+        answer
     }
 
     fn minimises(&self) -> bool {

@@ -1,7 +1,7 @@
 //! All fleets of a service: their documents in the store, their tasks, and how the two stay together.
 
 use super::Shared;
-use super::build::MANUAL;
+use super::build::{self, MANUAL};
 use super::client::Client;
 use super::clock::{FleetClock, wall};
 use super::document;
@@ -10,7 +10,7 @@ use super::patch::{self, Done, PatchDto};
 use super::records::PlanSummaryDto;
 use super::services::Services;
 use super::snapshot::Snapshot;
-use super::wire::FleetDto;
+use super::wire::{ControlDto, FleetDto};
 use crate::ServiceError;
 use crate::http::pool::{Pool, Refused};
 use crate::pipeline::Sizes;
@@ -242,6 +242,9 @@ impl Fleets {
             Precondition::Version(uid, version) => Expect::Version(uid, version),
             Precondition::Never => return Err(EditError::Precondition),
         };
+        // A fleet's events are on its own clock, which may begin with it.
+        let begins = || if accelerated(&dto.control) { build::start(&dto.control) } else { None };
+        let at = self.now(id).or_else(begins).unwrap_or_else(wall);
         let (id, now) = (id.to_owned(), wall());
         let (fleet, event) = self
             .shared
@@ -253,7 +256,7 @@ impl Fleets {
                     n => ("changed", format!("the fleet was put again, version {n}")),
                 };
                 let data = json!({ "version": fleet.version }).to_string();
-                let event = tx.add_event(&Event::new(Some(&id), kind, &reason, &data, now))?;
+                let event = tx.add_event(&Event::new(Some(&id), kind, &reason, &data, at))?;
                 Ok((fleet, event))
             })
             .await?;
@@ -292,6 +295,7 @@ impl Fleets {
                 Refused::Closed => EditError::Stopping,
             })?;
             let (document, done) = ticket.await.map_err(|_| EditError::Busy)??;
+            let at = self.now(id).unwrap_or_else(wall);
             let (id, now) = (id.to_owned(), wall());
             let expect = Expect::Version(fleet.uid, fleet.version);
             let written = self
@@ -303,7 +307,7 @@ impl Fleets {
                     for event in &done {
                         let mut data = event.data.clone();
                         data["version"] = json!(fleet.version);
-                        let event = Event::new(Some(&id), event.kind, &event.reason, &data.to_string(), now);
+                        let event = Event::new(Some(&id), event.kind, &event.reason, &data.to_string(), at);
                         last = tx.add_event(&event)?;
                     }
                     Ok((fleet, last))
@@ -333,13 +337,14 @@ impl Fleets {
             Precondition::Version(uid, version) => Expect::Version(uid, version),
             Precondition::Absent | Precondition::Never => return Err(EditError::Precondition),
         };
-        let (name, now) = (id.to_owned(), wall());
+        let at = self.now(id).unwrap_or_else(wall);
+        let name = id.to_owned();
         let (fleet, event) = self
             .shared
             .store
             .write(move |tx| {
                 let fleet = tx.delete_fleet(&name, expect)?;
-                let event = Event::new(Some(&name), "deleted", "the fleet was deleted", "{}", now);
+                let event = Event::new(Some(&name), "deleted", "the fleet was deleted", "{}", at);
                 let event = tx.add_event(&event)?;
                 Ok((fleet, event))
             })
@@ -412,7 +417,7 @@ impl Fleets {
             Ok(Err(_)) => return Err(EditError::NotFound),
             Err(_) => return Err(EditError::Busy),
         };
-        let now = wall();
+        let now = self.now(id).unwrap_or_else(wall);
         let rows: Vec<ecomap_store::Sample> =
             zones.values().flatten().map(|s| live::row(s, MANUAL, now)).collect();
         let name = id.to_owned();
@@ -449,6 +454,11 @@ fn changed(shared: &Shared, document: &str, patch: &PatchDto) -> Result<(String,
     // What a change breaks is told in terms of the document as it would be.
     document::check(&dto, &shared.services, shared.sizes).map_err(EditError::Invalid)?;
     Ok((document::text(&dto).map_err(EditError::Internal)?, done))
+}
+
+#[allow(clippy::float_cmp)] // exactly the default
+fn accelerated(control: &ControlDto) -> bool {
+    control.speed != 1.0
 }
 
 fn dedup(mut names: Vec<&str>) -> Vec<&str> {
