@@ -93,6 +93,20 @@ pub enum ServiceError {
         /// Reason.
         source: std::io::Error,
     },
+    /// The store cannot be opened, or fails.
+    #[error("the store: {0}")]
+    Store(#[from] ecomap_store::StoreError),
+    /// The configuration of carbon sources does not hold.
+    #[error("{path}: {what}")]
+    Sources {
+        /// File.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The client for carbon sources cannot be made.
+    #[error("cannot make the client for carbon sources: {0}")]
+    Client(String),
     /// A thread or the runtime cannot be started.
     #[error("cannot start the service: {0}")]
     Start(#[source] std::io::Error),

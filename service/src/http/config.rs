@@ -3,7 +3,9 @@
 use crate::input::{self, Document};
 use crate::pipeline::Sizes;
 use crate::worker::Isolated;
+use ecomap_store::Settings;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the service runs.
@@ -37,6 +39,18 @@ pub struct Config {
     pub max_options: u64,
     /// How long running requests may go on after a signal to stop.
     pub grace: Duration,
+    /// File of the store; `None`: in memory, forgotten when the service ends.
+    pub store: Option<PathBuf>,
+    /// How much the store keeps, the most fleets among it.
+    pub kept: Settings,
+    /// Configuration of carbon sources (TOML).
+    pub sources: Option<PathBuf>,
+    /// Whether to begin with a fleet of the loaded scenario on a synthetic, accelerated day.
+    pub demo: bool,
+    /// Solver threads of all fleets together.
+    pub fleet_workers: usize,
+    /// Most streams of events.
+    pub max_streams: usize,
     /// Processes to solve in; `None`: on the solver threads.
     pub isolated: Option<Isolated>,
 }
@@ -59,6 +73,12 @@ impl Default for Config {
             max_threads: u32::try_from(cores).unwrap_or(1),
             max_options: 2_000_000,
             grace: Duration::from_secs(10),
+            store: None,
+            kept: Settings::default(),
+            sources: None,
+            demo: false,
+            fleet_workers: cores.div_ceil(2),
+            max_streams: 256,
             isolated: None,
         }
     }

@@ -1,6 +1,7 @@
 //! Prometheus metrics, in base units.
 
 use crate::http::body::Budget;
+use crate::http::fleet_metrics::FleetMetrics;
 use crate::http::pool::Pool;
 use ecomap_instances::format::result_v1::ResultDto;
 use prometheus_client::encoding::EncodeLabelSet;
@@ -64,6 +65,8 @@ pub struct Metrics {
     gap: Histogram,
     rejected: Family<Reason, Counter>,
     cancelled: Counter,
+    /// Of fleets; to be refreshed before they are read.
+    pub fleets: FleetMetrics,
     /// Open connections.
     pub connections: Gauge,
     queue_depth: Gauge,
@@ -89,6 +92,7 @@ impl Metrics {
             gap: Histogram::new(GAPS),
             rejected: Family::default(),
             cancelled: Counter::default(),
+            fleets: FleetMetrics::default(),
             connections: Gauge::default(),
             queue_depth: Gauge::default(),
             in_flight: Gauge::default(),
@@ -133,6 +137,7 @@ impl Metrics {
         r.register("short_queue_depth", "Validations and checks waiting", self.short_depth.clone());
         r.register("solve_rejected", "Solves answered with an error, by code", self.rejected.clone());
         r.register("solve_cancelled", "Requests whose client went away", self.cancelled.clone());
+        self.fleets.register(r);
         r.register_with_unit("process_resident", "Resident memory", Unit::Bytes, self.resident.clone());
     }
 

@@ -8,10 +8,13 @@
 pub mod body;
 pub mod config;
 pub mod docs;
+pub mod fleet_metrics;
+pub mod fleet_routes;
 pub mod front;
 pub mod handlers;
 pub mod metrics;
 pub mod openapi;
+pub mod openapi_fleets;
 pub mod params;
 pub mod pool;
 pub mod problem;

@@ -5,8 +5,9 @@ use crate::explain::plan::PlanExplanation;
 use crate::http::handlers::check::Checked;
 use crate::http::handlers::lists::{ScenarioList, SchemaList, SolverList};
 use crate::http::handlers::validate::Valid;
+use crate::http::openapi_fleets;
 use crate::http::problem::{Kind, ProblemDto};
-use crate::http::routes::ROUTES;
+use crate::http::routes;
 use ecomap_instances::format::frontier_v1::FrontierDto;
 use ecomap_instances::format::instance_v1::InstanceDto;
 use ecomap_instances::format::result_v1::ResultDto;
@@ -40,6 +41,7 @@ pub fn document() -> Value {
         "servers": [{ "url": "/" }],
         "tags": [
             { "name": "solve", "description": "Plans and proofs." },
+            { "name": "fleets", "description": "Fleets kept solved while carbon intensity moves their caps." },
             { "name": "lists", "description": "What there is." },
             { "name": "admin", "description": "For those who run the service." },
         ],
@@ -49,7 +51,7 @@ pub fn document() -> Value {
 }
 
 /// Collects the schemas that operations refer to.
-struct Schemas(SchemaGenerator);
+pub(super) struct Schemas(SchemaGenerator);
 
 impl Schemas {
     fn new() -> Self {
@@ -58,7 +60,7 @@ impl Schemas {
         Self(settings.into_generator())
     }
 
-    fn of<T: schemars::JsonSchema>(&mut self) -> Value {
+    pub(super) fn of<T: schemars::JsonSchema>(&mut self) -> Value {
         self.0.subschema_for::<T>().to_value()
     }
 
@@ -67,16 +69,16 @@ impl Schemas {
     }
 }
 
-fn json_body(schema: &Value) -> Value {
+pub(super) fn json_body(schema: &Value) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
-fn operation(tag: &str, id: &str, summary: &str, answers: &Value) -> Value {
+pub(super) fn operation(tag: &str, id: &str, summary: &str, answers: &Value) -> Value {
     json!({ "tags": [tag], "operationId": id, "summary": summary, "responses": answers })
 }
 
 /// Answers with the problems of `kinds` added, merged by status.
-fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
+pub(super) fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
     let Some(map) = answers.as_object_mut() else { return answers };
     for kind in kinds {
         let line = format!("`{}` {}. {}", kind.code(), kind.title(), kind.remedy());
@@ -99,11 +101,11 @@ fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
     answers
 }
 
-fn query(name: &str, description: &str, schema: &Value) -> Value {
+pub(super) fn query(name: &str, description: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
 }
 
-fn path_name(description: &str) -> Value {
+pub(super) fn path_name(description: &str) -> Value {
     json!({ "name": "name", "in": "path", "required": true, "description": description,
             "schema": { "type": "string" } })
 }
@@ -208,7 +210,7 @@ fn frontier_parameters() -> Value {
     json!(list)
 }
 
-const BODY_PROBLEMS: [Kind; 8] = [
+pub(super) const BODY_PROBLEMS: [Kind; 8] = [
     Kind::Query,
     Kind::Cut,
     Kind::Slow,
@@ -221,8 +223,12 @@ const BODY_PROBLEMS: [Kind; 8] = [
 
 fn paths(schemas: &mut Schemas) -> Map<String, Value> {
     let mut paths: Map<String, Value> = Map::new();
-    for route in ROUTES {
-        if let Some(operation) = describe(route.path, schemas) {
+    for route in routes::all() {
+        let operation = match openapi_fleets::describe(route, schemas) {
+            Some(operation) => Some(operation),
+            None => describe(route.path, schemas),
+        };
+        if let Some(operation) = operation {
             let entry = paths.entry(route.path).or_insert_with(|| json!({}));
             entry[route.method.to_ascii_lowercase()] = operation;
         }
@@ -393,7 +399,7 @@ mod tests {
     #[test]
     fn every_route_is_described() {
         let document = document();
-        for route in ROUTES.iter().filter(|r| r.path != "/docs/{file}") {
+        for route in routes::all().filter(|r| r.path != "/docs/{file}") {
             let operation = &document["paths"][route.path][route.method.to_ascii_lowercase()];
             assert!(operation["responses"].is_object(), "{} {}", route.method, route.path);
             assert!(operation["operationId"].is_string());

@@ -1,15 +1,18 @@
 //! What all requests share.
 
 use crate::ServiceError;
+use crate::fleets::Fleets;
+use crate::fleets::services::Services;
 use crate::http::body::{Bounds, Budget};
 use crate::http::config::Config;
 use crate::http::metrics::Metrics;
 use crate::http::pool::Pool;
 use ecomap_solver::clock::{Clock, SystemClock};
+use ecomap_store::Store;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Whether the service takes work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,16 +42,22 @@ pub struct App {
     pub metrics: Metrics,
     /// Time source.
     pub clock: Arc<dyn Clock>,
+    /// What must not be forgotten.
+    pub store: Store,
+    /// Fleets kept solved.
+    pub fleets: Fleets,
+    /// Places for streams of events.
+    pub streams: Arc<Semaphore>,
     readiness: watch::Sender<Readiness>,
     boot: u64,
     requests: AtomicU64,
 }
 
 impl App {
-    /// Starts the pools. Readiness is [`Readiness::Starting`].
+    /// Opens the store and starts the pools; fleets start with [`Fleets::start`]. Readiness is [`Readiness::Starting`].
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// When the store or the configuration of sources cannot be used, or a thread cannot be started.
     pub fn new(config: Config) -> Result<Arc<Self>, ServiceError> {
         let clock = SystemClock::shared();
         let solves = Pool::start("solve", config.workers, config.queue, Arc::clone(&clock))
@@ -56,13 +65,27 @@ impl App {
         let short =
             Pool::start("short", 1, config.queue.max(1), Arc::clone(&clock)).map_err(ServiceError::Start)?;
         let budget = Budget::new(config.max_bodies);
+        let store = match &config.store {
+            Some(path) => Store::open(path, &config.kept)?,
+            None => Store::memory(&config.kept)?,
+        };
+        let services = match &config.sources {
+            Some(path) => Services::read(path)?,
+            None => Services::default(),
+        };
+        let most = usize::try_from(config.kept.fleets).unwrap_or(usize::MAX);
+        let workers = (config.fleet_workers.max(1), most);
+        let fleets = Fleets::new(store.clone(), services, workers, &short, config.sizes(), &clock)?;
         Ok(Arc::new(Self {
             metrics: Metrics::new(solves.clone(), short.clone(), budget.clone()),
-            config,
             solves,
             short,
             budget,
             clock,
+            store,
+            fleets,
+            streams: Arc::new(Semaphore::new(config.max_streams)),
+            config,
             readiness: watch::Sender::new(Readiness::Starting),
             boot: RandomState::new().hash_one(std::process::id()),
             requests: AtomicU64::new(0),
@@ -108,6 +131,7 @@ impl App {
 
 impl Drop for App {
     fn drop(&mut self) {
+        self.fleets.close();
         self.solves.cancel_all();
         self.solves.close();
         self.short.close();
