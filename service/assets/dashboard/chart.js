@@ -2,9 +2,10 @@
 
 import { h, number, s } from "./dom.js";
 
-const W = 720;
 const H = 190;
-const M = { left: 44, right: 96, top: 10, bottom: 22 };
+const M = { left: 44, right: 104, top: 22, bottom: 22 };
+// Drawn at the width that there is, so that text keeps its size on a phone.
+const width = (figure) => Math.max(300, Math.round(figure.clientWidth || 720));
 
 function nice(most, count = 4) {
   const raw = (most || 1) / count;
@@ -27,6 +28,7 @@ export function steps(figure, { times, lines, unit, title }) {
     figure.replaceChildren(h("p", { class: "quiet" }, "no data yet"));
     return;
   }
+  const W = width(figure);
   const first = times[0];
   const gap = times.length > 1 ? times[times.length - 1] - times[times.length - 2] : 3600e3;
   const last = times[times.length - 1] + gap;
@@ -41,8 +43,8 @@ export function steps(figure, { times, lines, unit, title }) {
     svg.append(s("line", { class: "grid", x1: M.left, x2: W - M.right, y1: y(tick), y2: y(tick) }));
     svg.append(s("text", { x: M.left - 6, y: y(tick) + 4, "text-anchor": "end" }, number(tick)));
   }
-  svg.append(s("text", { x: 2, y: M.top }, unit));
-  const count = 6;
+  svg.append(s("text", { x: 0, y: 11 }, unit));
+  const count = W < 500 ? 3 : 6;
   for (let n = 0; n <= count; n += 1) {
     const t = first + ((last - first) * n) / count;
     svg.append(s("text", { x: x(t), y: H - 6, "text-anchor": n === 0 ? "start" : "middle" }, label(t, last - first)));
@@ -53,7 +55,7 @@ export function steps(figure, { times, lines, unit, title }) {
     const style = line.kind === "cap" || line.kind === "measured" ? line.kind : `line s${line.style % 4}`;
     svg.append(s("path", { class: style, d }));
   }
-  names(svg, lines, y);
+  names(svg, lines, y, W);
   const cursor = s("line", { class: "cursor", y1: M.top, y2: H - M.bottom, visibility: "hidden" });
   svg.append(cursor);
   const tip = h("div", { class: "tip", hidden: true });
@@ -113,7 +115,7 @@ function closed(values, times, last, x, y) {
 }
 
 // Names at the right end of their lines, pushed apart where they would overlap.
-function names(svg, lines, y) {
+function names(svg, lines, y, W) {
   const ends = lines
     .map((line) => ({ line, value: line.values.findLast((v) => v !== null && Number.isFinite(v)) }))
     .filter((e) => e.value !== undefined)
@@ -134,6 +136,7 @@ function describe(title, lines, unit) {
 
 // `points`: [{ x, y }] by rising x; `here`: where the running plan stands.
 export function frontier(figure, { points, here, xUnit, yUnit }) {
+  const W = width(figure);
   const xs = nice(Math.max(...points.map((p) => p.x), here?.x ?? 0), 5);
   const ys = nice(Math.max(...points.map((p) => p.y), here?.y ?? 0));
   const x = (v) => M.left + (v / xs[xs.length - 1]) * (W - M.left - M.right);
@@ -145,7 +148,7 @@ export function frontier(figure, { points, here, xUnit, yUnit }) {
     svg.append(s("text", { x: M.left - 6, y: y(tick) + 4, "text-anchor": "end" }, number(tick)));
   }
   for (const tick of xs) svg.append(s("text", { x: x(tick), y: H + 38, "text-anchor": "middle" }, number(tick)));
-  svg.append(s("text", { x: 2, y: M.top }, yUnit), s("text", { x: W / 2, y: H + 54, "text-anchor": "middle" }, `accuracy lost, ${xUnit}, priority-weighted`));
+  svg.append(s("text", { x: 0, y: 11 }, yUnit), s("text", { x: W / 2, y: H + 54, "text-anchor": "middle" }, `accuracy lost, ${xUnit}, priority-weighted`));
   svg.append(s("path", { class: "line s0", d: points.map((p, n) => `${n ? "L" : "M"}${x(p.x).toFixed(1)} ${y(p.y).toFixed(1)}`).join("") }));
   for (const p of points) {
     svg.append(s("circle", { class: "dot", cx: x(p.x), cy: y(p.y), r: 4 }, s("title", {}, `${number(p.x)} ${xUnit}, ${number(p.y)} ${yUnit}`)));

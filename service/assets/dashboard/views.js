@@ -122,7 +122,10 @@ export function devices(element, state) {
     const bars = [];
     if (d.mode) {
       bars.push(bar("power", d.budget_w ? d.predicted_w / d.budget_w : 0, `${number(d.predicted_w)} of ${number(d.budget_w)} W`));
-      for (const [unit, load] of Object.entries(d.load)) bars.push(bar(unit, load, percent(load)));
+      const units = Object.entries(d.load);
+      for (const [unit, load] of units.filter(([, load]) => load > 0)) bars.push(bar(unit, load, percent(load)));
+      const idle = units.filter(([, load]) => load <= 0).map(([unit]) => unit);
+      if (idle.length) bars.push(h("small", {}, `idle: ${idle.join(", ")}`));
     }
     const who = state.tenants.filter((t) => t.served && t.device === d.device).length;
     return h("div", { class: d.mode && !d.lost ? "device" : "device off" },

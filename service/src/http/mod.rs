@@ -7,6 +7,7 @@
 
 pub mod body;
 pub mod config;
+pub mod dashboard;
 pub mod docs;
 pub mod fleet_metrics;
 pub mod fleet_routes;

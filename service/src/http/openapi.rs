@@ -356,7 +356,18 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             &plain("OpenMetrics text, base units.", "application/openmetrics-text"),
         ),
         "/openapi.json" => operation("admin", "openapi", "This document.", &ok("OpenAPI 3.1.", &any)),
-        "/" => operation("admin", "index", "What to try.", &plain("A page.", "text/html")),
+        "/" => operation("admin", "dashboard", "The dashboard.", &plain("A page.", "text/html")),
+        "/dashboard/{file}" => {
+            let mut file = operation(
+                "admin",
+                "dashboardFile",
+                "A part of the dashboard.",
+                &with_problems(plain("Its text.", "text/plain"), &[Kind::NotFound], &problem),
+            );
+            file["parameters"] = json!([{ "name": "file", "in": "path", "required": true,
+                "description": "Name of the part.", "schema": { "type": "string" } }]);
+            file
+        }
         "/docs" => operation(
             "admin",
             "docs",

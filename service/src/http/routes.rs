@@ -30,6 +30,7 @@ pub fn all() -> impl Iterator<Item = &'static Route> {
 /// The routes of this table; [`all`] has those of fleets too.
 pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/" },
+    Route { method: "GET", path: "/dashboard/{file}" },
     Route { method: "POST", path: "/v1/solve" },
     Route { method: "POST", path: "/v1/validate" },
     Route { method: "POST", path: "/v1/check" },
@@ -162,6 +163,8 @@ pub fn routes(
     let pages = warp::path::end()
         .and(gets.clone())
         .map(handlers::pages::index)
+        .or(warp::path!("dashboard" / String).and(gets.clone()).map(handlers::pages::dashboard))
+        .unify()
         .or(warp::path!("openapi.json").and(gets.clone()).map(handlers::pages::openapi))
         .unify()
         .or(warp::path("docs").and(warp::path::tail()).and(gets).and(warp::path::full()).map(
