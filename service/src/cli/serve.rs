@@ -1,5 +1,7 @@
 //! `ecomap serve`.
 
+use super::access_args::AccessArgs;
+use super::jobs_args::JobsArgs;
 use super::{Exit, out, parse_seconds};
 use crate::ServiceError;
 use crate::http::server::signals;
@@ -58,6 +60,10 @@ pub(super) struct Args {
     /// Problems solved in a process of their own, which can always be stopped
     #[arg(long, env = "ECOMAP_ISOLATE", value_enum, default_value_t)]
     isolate: Isolation,
+    #[command(flatten)]
+    access: AccessArgs,
+    #[command(flatten)]
+    jobs: JobsArgs,
     /// Write logs as JSON
     #[arg(long, env = "ECOMAP_LOG_JSON")]
     log_json: bool,
@@ -89,6 +95,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         max_options: args.max_options,
         grace: Duration::from_secs_f64(args.grace),
         isolated: std::env::current_exe().ok().map(|program| Isolated { isolation: args.isolate, program }),
+        access: args.access.access()?,
+        store: args.jobs.store.clone(),
+        jobs: args.jobs.jobs(),
+        otlp: args.access.otlp()?,
         ..defaults
     };
     let runtime =

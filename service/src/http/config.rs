@@ -1,9 +1,13 @@
 //! Limits of the service. Each has a command-line flag of `ecomap serve`.
 
+use crate::access::AccessConfig;
 use crate::input::{self, Document};
+use crate::jobs::JobsConfig;
 use crate::pipeline::Sizes;
+use crate::telemetry::OtlpConfig;
 use crate::worker::Isolated;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the service runs.
@@ -39,6 +43,14 @@ pub struct Config {
     pub grace: Duration,
     /// Processes to solve in; `None`: on the solver threads.
     pub isolated: Option<Isolated>,
+    /// Keys, trusted hosts and origins, rates, audit log.
+    pub access: AccessConfig,
+    /// File of what must not be forgotten; `None`: forgotten when the process ends.
+    pub store: Option<PathBuf>,
+    /// Bounds of jobs.
+    pub jobs: JobsConfig,
+    /// Collector of spans; `None`: nobody collects.
+    pub otlp: Option<OtlpConfig>,
 }
 
 impl Default for Config {
@@ -60,6 +72,10 @@ impl Default for Config {
             max_options: 2_000_000,
             grace: Duration::from_secs(10),
             isolated: None,
+            access: AccessConfig::default(),
+            store: None,
+            jobs: JobsConfig::default(),
+            otlp: None,
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The OpenAPI 3.1 document, assembled from the route table and the wire types' JSON Schemas.
 
+mod jobs;
+
+use crate::access::rights::{self, Need};
 use crate::explain::Explanation;
 use crate::explain::plan::PlanExplanation;
 use crate::http::handlers::check::Checked;
@@ -40,11 +43,17 @@ pub fn document() -> Value {
         "servers": [{ "url": "/" }],
         "tags": [
             { "name": "solve", "description": "Plans and proofs." },
+            { "name": "jobs", "description": "Solves that outlive their requests." },
             { "name": "lists", "description": "What there is." },
             { "name": "admin", "description": "For those who run the service." },
         ],
         "paths": paths,
-        "components": { "schemas": schemas.finish() },
+        "components": {
+            "schemas": schemas.finish(),
+            "securitySchemes": { "key": { "type": "http", "scheme": "bearer",
+                "description": "A key that `ecomap keys add` made. On the loopback address a service may run \
+                    without keys." } },
+        },
     })
 }
 
@@ -85,7 +94,7 @@ fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
                 "description": "",
                 "content": { "application/problem+json": { "schema": problem } },
             });
-            if kind.status() == 503 {
+            if matches!(kind.status(), 429 | 503) {
                 answer["headers"] = json!({ "Retry-After": {
                     "description": "Seconds after which to try again.", "schema": { "type": "integer" }
                 } });
@@ -152,7 +161,7 @@ fn solve_parameters() -> Value {
             &json!({ "type": "boolean", "default": false }),
         ),
         { "name": "Prefer", "in": "header", "required": false,
-          "description": "`wait=N`: answer within N seconds (RFC 7240).",
+          "description": "`wait=N`: answer within N seconds; `respond-async`: answer with a job (RFC 7240).",
           "schema": { "type": "string", "examples": ["wait=10"] } },
     ])
 }
@@ -221,13 +230,32 @@ const BODY_PROBLEMS: [Kind; 8] = [
 
 fn paths(schemas: &mut Schemas) -> Map<String, Value> {
     let mut paths: Map<String, Value> = Map::new();
+    let problem = schemas.of::<ProblemDto>();
     for route in ROUTES {
-        if let Some(operation) = describe(route.path, schemas) {
+        let described =
+            jobs::describe(route.method, route.path, schemas).or_else(|| describe(route.path, schemas));
+        if let Some(mut operation) = described {
+            guard(&mut operation, rights::need(route.method, route.path), &problem);
             let entry = paths.entry(route.path).or_insert_with(|| json!({}));
             entry[route.method.to_ascii_lowercase()] = operation;
         }
     }
     paths
+}
+
+/// Says what an operation asks of its caller, and how it refuses.
+fn guard(operation: &mut Value, need: Need, problem: &Value) {
+    let mut kinds = vec![Kind::Foreign];
+    match need {
+        Need::Nothing => operation["security"] = json!([]),
+        Need::Role(role) => {
+            operation["security"] = json!([{ "key": [] }, {}]);
+            operation["x-ecomap-role"] = json!(role.as_str());
+            kinds.extend([Kind::Unauthorized, Kind::Forbidden, Kind::TooMany]);
+        }
+    }
+    let answers = operation["responses"].take();
+    operation["responses"] = with_problems(answers, &kinds, problem);
 }
 
 fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
@@ -252,11 +280,21 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             );
             let mut solve = operation("solve", "solve", "Solve a scenario or a priced instance.", &answers);
             solve["parameters"] = solve_parameters();
-            posted(
-                solve,
-                problem_body,
-                &[Kind::Unsupported, Kind::Busy, Kind::NotReady, Kind::Late, Kind::NoPredictor],
-            )
+            jobs::of_solve(&mut solve, schemas);
+            let kinds = [
+                Kind::Header,
+                Kind::Priority,
+                Kind::Ended,
+                Kind::Unsupported,
+                Kind::KeyReused,
+                Kind::TooManyJobs,
+                Kind::Busy,
+                Kind::NotReady,
+                Kind::Late,
+                Kind::NoPredictor,
+                Kind::JobsFull,
+            ];
+            posted(solve, problem_body, &kinds)
         }
         "/v1/validate" => {
             let body = json!({ "oneOf":

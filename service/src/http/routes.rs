@@ -1,9 +1,11 @@
 //! The routes: one table for matching, metrics and the OpenAPI document, and the warp filters.
 
+use crate::access::Caller;
 use crate::http::body::{self, BodyStream};
 use crate::http::handlers::{self, Head};
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::App;
+use crate::telemetry::TraceContext;
 use futures_util::TryStreamExt;
 use http::{HeaderMap, Method};
 use std::convert::Infallible;
@@ -15,7 +17,7 @@ use warp::{Filter, Rejection, Reply};
 /// A route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// `GET` (which includes `HEAD`) or `POST`.
+    /// `GET` (which includes `HEAD`), `POST` or `DELETE`.
     pub method: &'static str,
     /// Path template.
     pub path: &'static str,
@@ -29,6 +31,10 @@ pub const ROUTES: &[Route] = &[
     Route { method: "POST", path: "/v1/check" },
     Route { method: "POST", path: "/v1/explain" },
     Route { method: "POST", path: "/v1/frontier" },
+    Route { method: "GET", path: "/v1/jobs" },
+    Route { method: "GET", path: "/v1/jobs/{id}" },
+    Route { method: "DELETE", path: "/v1/jobs/{id}" },
+    Route { method: "GET", path: "/v1/jobs/{id}/events" },
     Route { method: "GET", path: "/v1/solvers" },
     Route { method: "GET", path: "/v1/scenarios" },
     Route { method: "GET", path: "/v1/scenarios/{name}" },
@@ -92,10 +98,15 @@ fn head() -> impl Filter<Extract = (Head,), Error = Rejection> + Clone {
     warp::header::headers_cloned()
         .and(warp::query::<Vec<(String, String)>>())
         .and(warp::ext::optional::<RequestId>())
-        .map(|headers: HeaderMap, query, id: Option<RequestId>| Head {
+        // The front puts both into every request.
+        .and(warp::ext::get::<Caller>())
+        .and(warp::ext::get::<TraceContext>())
+        .map(|headers: HeaderMap, query, id: Option<RequestId>, caller, trace| Head {
             headers,
             query,
             id: id.map(|i| i.0).unwrap_or_default(),
+            caller,
+            trace,
         })
 }
 
@@ -118,7 +129,18 @@ pub fn routes(
     let explain = warp::path!("v1" / "explain").and(posts.clone()).then(handlers::explain::post);
     let frontier = warp::path!("v1" / "frontier").and(posts).then(handlers::frontier::post);
 
-    let gets = get().and(with).and(head());
+    let gets = get().and(with.clone()).and(head());
+    let deletes = warp::delete().and(with).and(head());
+    let jobs = warp::path!("v1" / "jobs")
+        .and(gets.clone())
+        .then(handlers::jobs::list)
+        .or(warp::path!("v1" / "jobs" / String).and(gets.clone()).then(handlers::jobs::get))
+        .unify()
+        .or(warp::path!("v1" / "jobs" / String).and(deletes).then(handlers::jobs::delete))
+        .unify()
+        .or(warp::path!("v1" / "jobs" / String / "events").and(gets.clone()).then(handlers::jobs::events))
+        .unify()
+        .boxed();
     let lists = warp::path!("v1" / "solvers")
         .and(gets.clone())
         .map(handlers::lists::solvers)
@@ -161,6 +183,8 @@ pub fn routes(
         .or(explain)
         .unify()
         .or(frontier)
+        .unify()
+        .or(jobs)
         .unify()
         .or(lists)
         .unify()

@@ -1,15 +1,27 @@
 //! What all requests share.
 
 use crate::ServiceError;
+use crate::access::Gate;
+use crate::access::audit::Audit;
+use crate::access::bucket::{Bucket, Rate};
 use crate::http::body::{Bounds, Budget};
 use crate::http::config::Config;
 use crate::http::metrics::Metrics;
 use crate::http::pool::Pool;
+use crate::jobs::Desk;
+use crate::telemetry::Spans;
+use crate::telemetry::context::Ids;
+use crate::wall::{SystemWall, WallClock};
 use ecomap_solver::clock::{Clock, SystemClock};
+use ecomap_store::{Settings, Store};
 use std::hash::{BuildHasher, RandomState};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 use tokio::sync::watch;
+
+/// Refusals of callers without a key that are written to the audit log, so that nobody can fill it.
+const REFUSALS: Rate = Rate { per_s: 10.0, burst: 100.0 };
 
 /// Whether the service takes work.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -39,25 +51,61 @@ pub struct App {
     pub metrics: Metrics,
     /// Time source.
     pub clock: Arc<dyn Clock>,
+    /// Time of day.
+    pub wall: Arc<dyn WallClock>,
+    /// Who may do what.
+    pub gate: Arc<Gate>,
+    /// Who did what.
+    pub audit: Audit,
+    /// Ids of traces and spans.
+    pub ids: Ids,
+    /// Where spans go.
+    pub spans: Spans,
+    /// What must not be forgotten.
+    pub store: Store,
+    /// Solves that outlive their requests.
+    pub jobs: Desk,
+    refusals: Mutex<Bucket>,
     readiness: watch::Sender<Readiness>,
     boot: u64,
     requests: AtomicU64,
 }
 
 impl App {
-    /// Starts the pools. Readiness is [`Readiness::Starting`].
+    /// Starts the pools, on a Tokio runtime. Readiness is [`Readiness::Starting`].
     ///
     /// # Errors
-    /// When a thread cannot be started.
+    /// When a thread cannot be started, a key file or audit log cannot be opened, or keys are needed.
     pub fn new(config: Config) -> Result<Arc<Self>, ServiceError> {
         let clock = SystemClock::shared();
+        let wall = SystemWall::shared();
+        let gate = Gate::open(&config.access, config.listen, wall.now())?;
+        let audit = Audit::open(config.access.audit.as_deref(), config.access.audit_most)?;
+        let spans = Spans::start(config.otlp.clone())?;
+        let settings = Settings::default();
+        let store = match &config.store {
+            Some(path) => Store::open(path, &settings)?,
+            None => Store::memory(&settings)?,
+        };
+        let boot = boot_number(wall.now());
+        let jobs = Desk::new(store.clone(), config.jobs.clone(), boot, Arc::clone(&clock));
         let solves = Pool::start("solve", config.workers, config.queue, Arc::clone(&clock))
             .map_err(ServiceError::Start)?;
         let short =
             Pool::start("short", 1, config.queue.max(1), Arc::clone(&clock)).map_err(ServiceError::Start)?;
         let budget = Budget::new(config.max_bodies);
+        let mut metrics = Metrics::new(solves.clone(), short.clone(), budget.clone());
+        metrics.watch(&audit, &spans, &jobs.metrics);
         Ok(Arc::new(Self {
-            metrics: Metrics::new(solves.clone(), short.clone(), budget.clone()),
+            metrics,
+            gate: Arc::new(gate),
+            audit,
+            ids: Ids::default(),
+            spans,
+            store,
+            jobs,
+            refusals: Mutex::new(Bucket::new(REFUSALS, clock.now())),
+            wall,
             config,
             solves,
             short,
@@ -98,12 +146,24 @@ impl App {
         Bounds { bytes: self.config.max_body, time: self.config.body_timeout }
     }
 
+    /// Whether a refusal of somebody without a key is written down; beyond a rate, they are only
+    /// counted.
+    #[must_use]
+    pub fn audits_refusal(&self, now: Duration) -> bool {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner).take(now).wait.is_none()
+    }
+
     /// A request id: unique in this process, hard to confuse with another's.
     #[must_use]
     pub fn next_request_id(&self) -> String {
         let n = self.requests.fetch_add(1, Ordering::Relaxed);
         format!("{:08x}-{n:x}", self.boot >> 32)
     }
+}
+
+/// Tells this run of the service from others: milliseconds since 1970.
+fn boot_number(now: jiff::Timestamp) -> u64 {
+    u64::try_from(now.as_millisecond()).unwrap_or(0)
 }
 
 impl Drop for App {
