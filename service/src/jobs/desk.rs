@@ -164,6 +164,9 @@ impl Desk {
         let job = job_of(&id, &order, print.clone(), now, self.expiry(now))?;
         let (most_own, most_open, most_bytes) =
             (self.config.most_own, self.config.most_open, self.config.most_bytes);
+        // Known before it is stored: who finds it there by its key must be able to wait for it.
+        let live = Live::new(id.clone(), order.turn.clone(), State::Queued, Arc::clone(&self.clock));
+        self.registry().open.insert(id.clone(), Arc::clone(&live));
         let placed = answer(self.store.write(move |tx| {
             tx.expire_jobs(now)?;
             if let Some(dedup) = &job.dedup
@@ -183,8 +186,11 @@ impl Desk {
                 other => other.map(|()| Placed::New),
             }
         }))
-        .await?;
-        match placed {
+        .await;
+        if !matches!(placed, Ok(Placed::New)) {
+            self.registry().open.remove(&id);
+        }
+        match placed? {
             Placed::New => {}
             Placed::Known { id, fingerprint } => {
                 return Ok(Taken { id: same(&id, &fingerprint, &print)?, replayed: true });
@@ -202,7 +208,7 @@ impl Desk {
             }
         }
         self.metrics.accepted.get_or_create(&PriorityLabel { priority: order.turn.priority.as_str() }).inc();
-        self.line_up(app, Live::new(id.clone(), order.turn, State::Queued, Arc::clone(&self.clock)));
+        self.line_up(app, live);
         Ok(Taken { id, replayed: false })
     }
 
