@@ -1,10 +1,12 @@
 //! The routes: one table for matching, metrics and the OpenAPI document, and the warp filters.
 
+use crate::access::Caller;
 use crate::http::body::{self, BodyStream};
 use crate::http::fleet_routes;
 use crate::http::handlers::{self, Head};
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::App;
+use crate::telemetry::TraceContext;
 use futures_util::TryStreamExt;
 use http::{HeaderMap, Method};
 use std::convert::Infallible;
@@ -36,6 +38,10 @@ pub const ROUTES: &[Route] = &[
     Route { method: "POST", path: "/v1/check" },
     Route { method: "POST", path: "/v1/explain" },
     Route { method: "POST", path: "/v1/frontier" },
+    Route { method: "GET", path: "/v1/jobs" },
+    Route { method: "GET", path: "/v1/jobs/{id}" },
+    Route { method: "DELETE", path: "/v1/jobs/{id}" },
+    Route { method: "GET", path: "/v1/jobs/{id}/events" },
     Route { method: "GET", path: "/v1/solvers" },
     Route { method: "GET", path: "/v1/scenarios" },
     Route { method: "GET", path: "/v1/scenarios/{name}" },
@@ -99,10 +105,15 @@ fn head() -> impl Filter<Extract = (Head,), Error = Rejection> + Clone {
     warp::header::headers_cloned()
         .and(warp::query::<Vec<(String, String)>>())
         .and(warp::ext::optional::<RequestId>())
-        .map(|headers: HeaderMap, query, id: Option<RequestId>| Head {
+        // The front puts both into every request.
+        .and(warp::ext::get::<Caller>())
+        .and(warp::ext::get::<TraceContext>())
+        .map(|headers: HeaderMap, query, id: Option<RequestId>, caller, trace| Head {
             headers,
             query,
             id: id.map(|i| i.0).unwrap_or_default(),
+            caller,
+            trace,
         })
 }
 
@@ -141,7 +152,18 @@ pub fn routes(
         })
         .boxed();
 
-    let gets = get().and(with).and(head());
+    let gets = get().and(with.clone()).and(head());
+    let deletes = warp::delete().and(with).and(head());
+    let jobs = warp::path!("v1" / "jobs")
+        .and(gets.clone())
+        .then(handlers::jobs::list)
+        .or(warp::path!("v1" / "jobs" / String).and(gets.clone()).then(handlers::jobs::get))
+        .unify()
+        .or(warp::path!("v1" / "jobs" / String).and(deletes).then(handlers::jobs::delete))
+        .unify()
+        .or(warp::path!("v1" / "jobs" / String / "events").and(gets.clone()).then(handlers::jobs::events))
+        .unify()
+        .boxed();
     let lists = warp::path!("v1" / "solvers")
         .and(gets.clone())
         .map(handlers::lists::solvers)
@@ -186,6 +208,8 @@ pub fn routes(
         .or(explain)
         .unify()
         .or(frontier)
+        .unify()
+        .or(jobs)
         .unify()
         .or(fleets)
         .unify()
