@@ -1,6 +1,9 @@
 //! The solvers, by name. Adding one is one line here.
 
-use crate::baselines::{GpuOnly, Greedy};
+use crate::baselines::{
+    Annealing, Band, Clover, EcomapLoop, GpuOnly, Greedy, H2h, HaxConn, Herald, LocalSearch, Magma, Mosaic,
+    Odmdef, OmniBoost, Proteus, RankMap, RoundRobin,
+};
 use crate::error::SolverError;
 use crate::exact::Exact;
 use crate::solve::Solver;
@@ -9,7 +12,26 @@ use crate::solve::Solver;
 #[must_use]
 pub fn solvers() -> &'static [&'static dyn Solver] {
     const EXACT: Exact = Exact::new();
-    &[&EXACT, &Greedy, &GpuOnly]
+    &[
+        &EXACT,
+        &Greedy,
+        &GpuOnly,
+        &RoundRobin,
+        &LocalSearch,
+        &Annealing,
+        &EcomapLoop,
+        &OmniBoost,
+        &RankMap,
+        &Mosaic,
+        &Odmdef,
+        &HaxConn,
+        &Herald,
+        &H2h,
+        &Band,
+        &Magma,
+        &Clover,
+        &Proteus,
+    ]
 }
 
 /// The solver named `name`.
