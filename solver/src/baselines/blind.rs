@@ -107,7 +107,8 @@ pub(crate) mod tests {
             {"id": "a", "priority": 1, "shed": {"allowed": true}, "options": []}]}"#;
         let instance = instance_v1::read(text.as_bytes()).unwrap();
         let options = SolveOptions { time_limit: None, ..SolveOptions::default() };
-        let mut watch = Watch::new(&instance, &options, &instance.objective, &mut ());
+        let mut nobody = ();
+        let mut watch = Watch::new(&instance, &options, &instance.objective, &mut nobody);
         work(&mut Desk { watch: &mut watch, trace: None })
     }
 }

@@ -87,8 +87,6 @@ impl Seat {
 pub(crate) struct Job {
     pub tenant: TenantIx,
     pub priority: f64,
-    /// Requests per second.
-    pub rate: f64,
     /// Latency objective less the network's part, s.
     pub deadline: Option<f64>,
     /// Never empty; fastest alone first.
@@ -120,8 +118,6 @@ pub(crate) struct Board {
     pub units: usize,
     /// Memory bandwidth in the standing mode, bytes/s.
     pub bandwidth: f64,
-    /// Most load of each unit in the standing mode.
-    pub load_cap: Vec<f64>,
     pub jobs: Vec<Job>,
 }
 
@@ -159,7 +155,6 @@ pub(crate) fn boards(problem: &Problem<'_>, deal: Deal) -> Vec<Board> {
                 device,
                 units: class.units.len(),
                 bandwidth: mode.map_or(0.0, |m| m.bandwidth.get()),
-                load_cap: mode.map_or_else(Vec::new, |m| m.load_cap.clone()),
                 jobs,
             }
         })
@@ -216,7 +211,6 @@ fn job(instance: &Instance, list: &[Column], device: DeviceIx) -> Option<Job> {
     Some(Job {
         tenant,
         priority: instance.tenants[tenant.at()].priority,
-        rate: instance.tenants[tenant.at()].rate.get(),
         deadline: instance.tenants[tenant.at()].slo.map(|slo| (slo.latency.get() - network) / 1e3),
         seats,
         patterns,
@@ -292,15 +286,4 @@ fn in_turn(instance: &Instance, lists: &[Vec<Column>]) -> Vec<Option<DeviceIx>> 
 #[allow(clippy::cast_precision_loss)]
 pub(crate) fn count(n: usize) -> f64 {
     n as f64
-}
-
-impl Board {
-    /// Units whose load at the requested rates is above the cap (row 3), one seat a job.
-    pub(crate) fn overloaded(&self, seats: &[usize]) -> usize {
-        let mut load = vec![0.0; self.units];
-        for (job, seat) in self.jobs.iter().zip(seats) {
-            load.iter_mut().zip(&job.seats[*seat].demand).for_each(|(sum, d)| *sum += d * job.rate);
-        }
-        load.iter().zip(&self.load_cap).filter(|(l, cap)| **l > **cap * (1.0 + 1e-9)).count()
-    }
 }

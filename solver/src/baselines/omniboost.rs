@@ -8,7 +8,7 @@
 //!
 //! Adapted: the estimator is the common one (`throughput.rs`) in place of the paper's network; a
 //! rollout draws placements on offer, since a random unit for every block hardly ever is one; a
-//! state in which a unit is loaded above its cap (row 3) at the requested rates is invalid too.
+//! fourth stage is the only way to be invalid, and its reward is not passed up (`tree.rs`).
 
 use super::blind::{self, Desk};
 use super::board::{Board, Deal, count};
@@ -52,7 +52,7 @@ fn place(board: &Board, desk: &mut Desk<'_, '_, '_>) -> Vec<usize> {
     let mut rng = ChaCha8Rng::seed_from_u64(desk.seed());
     let reward = |seats: &[usize]| {
         let rates = throughput(board, seats);
-        (board.overloaded(seats) == 0).then(|| rates.iter().sum::<f64>() / count(rates.len()))
+        Some(rates.iter().sum::<f64>() / count(rates.len()))
     };
     let found = tree::search(board, desk, &mut rng, reward);
     found.map_or_else(|| vec![0; board.jobs.len()], |f| f.seats)

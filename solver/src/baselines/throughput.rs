@@ -47,17 +47,10 @@ pub(crate) mod tests {
             .map(|(seats, tenant)| {
                 let seats: Vec<Seat> = seats.iter().zip(0..).map(|(s, o)| seat(tenant, o, s)).collect();
                 let patterns = seats.iter().map(Seat::units_by_block).collect();
-                Job {
-                    tenant: TenantIx::new(tenant),
-                    priority: 1.0,
-                    rate: 1.0,
-                    deadline: None,
-                    seats,
-                    patterns,
-                }
+                Job { tenant: TenantIx::new(tenant), priority: 1.0, deadline: None, seats, patterns }
             })
             .collect();
-        Board { device: DeviceIx::new(0), units: 2, bandwidth: 100e9, load_cap: vec![1.0; 2], jobs }
+        Board { device: DeviceIx::new(0), units: 2, bandwidth: 100e9, jobs }
     }
 
     fn seat(tenant: usize, option: usize, parts: &[(usize, usize, f64)]) -> Seat {

@@ -3,8 +3,10 @@
 //!
 //! A node is a prefix of decisions: DNN after DNN, block after block, one unit each. Selection goes
 //! by UCB1, mean reward + temperature·√(ln N / n); one node is added an iteration; from there a seat
-//! on offer is drawn at random for every DNN that is not decided. A DNN cut into more than
-//! [`STAGES`] stages, or cut in a way that is not on offer, makes a losing state.
+//! on offer that begins as decided is drawn at random for every DNN. Where none does, the nearest is
+//! taken. A DNN cut into more than [`STAGES`] stages makes a losing state. Its reward stays with the
+//! state: passed up to where it came from it would bury the good states beside it, since no visit
+//! count makes up for it.
 
 use super::blind::Desk;
 use super::board::Board;
@@ -33,8 +35,8 @@ pub(crate) struct Found {
     pub reward: f64,
 }
 
-/// Searches within [`BUDGET`] iterations; `None` when every state met was losing. `reward` rates a
-/// complete placement; `None` disqualifies it.
+/// Searches within [`BUDGET`] iterations; `None` when no state met was qualified. `reward` rates a
+/// complete placement; `None` disqualifies it, and counts 0.
 pub(crate) fn search(
     board: &Board,
     desk: &mut Desk<'_, '_, '_>,
@@ -71,9 +73,14 @@ pub(crate) fn search(
                 break;
             }
         }
-        let seats = if losing(&blocks, &prefix) { None } else { complete(board, &blocks, &prefix, rng) };
-        let rated = seats.and_then(|seats| reward(&seats).map(|reward| Found { seats, reward }));
-        let gain = rated.as_ref().map_or(LOSING, |f| f.reward);
+        if losing(&blocks, &prefix) {
+            nodes[at].visits += 1.0;
+            nodes[at].reward += LOSING;
+            continue;
+        }
+        let seats = complete(board, &blocks, &prefix, rng);
+        let rated = reward(&seats).map(|reward| Found { seats, reward });
+        let gain = rated.as_ref().map_or(0.0, |f| f.reward);
         for node in path {
             nodes[node].visits += 1.0;
             nodes[node].reward += gain;
@@ -91,6 +98,7 @@ impl Node {
         Self { children: vec![None; units], visits: 0.0, reward: 0.0 }
     }
 
+    /// The unit of the child with the largest upper bound.
     fn most_promising(&self, nodes: &[Self]) -> usize {
         let bound = |child: &Self| {
             child.reward / child.visits + TEMPERATURE * (self.visits.ln() / child.visits).sqrt()
@@ -124,8 +132,8 @@ fn losing(blocks: &[usize], prefix: &[usize]) -> bool {
     by_job(blocks, prefix).into_iter().any(|own| stages(own) > STAGES)
 }
 
-/// A seat for every DNN that begins as the prefix says, at random; `None` when one has no such seat.
-fn complete(board: &Board, blocks: &[usize], prefix: &[usize], rng: &mut ChaCha8Rng) -> Option<Vec<usize>> {
+/// A seat for every DNN that begins as the prefix says, at random; the nearest where none does.
+fn complete(board: &Board, blocks: &[usize], prefix: &[usize], rng: &mut ChaCha8Rng) -> Vec<usize> {
     board
         .jobs
         .iter()
@@ -133,7 +141,11 @@ fn complete(board: &Board, blocks: &[usize], prefix: &[usize], rng: &mut ChaCha8
         .map(|(job, own)| {
             let fitting: Vec<usize> =
                 (0..job.seats.len()).filter(|s| job.patterns[*s].starts_with(own)).collect();
-            fitting.choose(rng).copied()
+            fitting.choose(rng).copied().unwrap_or_else(|| {
+                let mut pattern = own.to_vec();
+                pattern.resize(job.blocks(), own.last().copied().unwrap_or(0));
+                job.nearest(&pattern)
+            })
         })
         .collect()
 }
