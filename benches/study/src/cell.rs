@@ -1,15 +1,15 @@
 //! One method through the hours of one scene.
 
 use crate::StudyError;
-use crate::config::Limits;
-use crate::scene::Stage;
+use crate::config::{Limits, Method};
+use crate::scene::{Stage, uncapped};
 use crate::table::Row;
 use crate::truth::Truth;
 use ecomap_instances::Instance;
 use ecomap_instances::plan::{Assignment, relative_gap};
 use ecomap_instances::units::GramsPerKwh;
 use ecomap_solver::baselines::should_run_again;
-use ecomap_solver::{CancelToken, SolveOptions, Solver, checker};
+use ecomap_solver::{CancelToken, SolveOptions, Solver, by_name, checker};
 use std::time::Duration;
 
 /// What all cells of one scene share.
@@ -37,7 +37,7 @@ pub fn options(limits: &Limits, solver: &dyn Solver, seed: u64, cancel: &CancelT
     }
 }
 
-/// Plays `solver` through `hours`. `None` when `cancel` ended it before the last.
+/// Plays `method` through `hours`. `None` when `cancel` ended it before the last.
 ///
 /// A plan is solved anew whenever carbon intensity has changed, or when the one that runs no longer
 /// passes; `clover` only when intensity has moved by more than its threshold. An hour without a plan
@@ -50,17 +50,19 @@ pub fn play(
     stage: &Stage,
     trace: &str,
     hours: &[Hour],
-    solver: &dyn Solver,
+    method: &Method,
     seed: u64,
     limits: &Limits,
     truth: &Truth,
     cancel: &CancelToken,
     conditions: &str,
 ) -> Result<Option<Vec<Row>>, StudyError> {
+    let solver = by_name(&method.solver)?;
     let mut rows = Vec::with_capacity(hours.len());
     let mut running: Option<(Assignment, f64)> = None;
     for (hour, told) in (0..).zip(hours) {
-        let instance = &told.instance;
+        let free = if method.capped { None } else { Some(uncapped(&told.instance)?) };
+        let instance = free.as_ref().unwrap_or(&told.instance);
         let verdict = |plan: &Assignment| checker::check(instance, plan, &instance.objective);
         let stays = running.as_ref().is_some_and(|(plan, then)| {
             let moved = if solver.name() == "clover" {
@@ -91,10 +93,11 @@ pub fn play(
         };
         let plan = running.as_ref().map_or(&nobody, |(plan, _)| plan);
         let objective = running.as_ref().map(|(plan, _)| verdict(plan).evaluation.value);
-        let got = truth.execute(&stage.scenario, instance, plan, seed ^ (u64::from(hour) << 16))?;
-        let caps: Option<f64> = instance.sites.iter().map(|s| s.cap.map(|c| c.get())).sum();
+        // Executed under the caps, whether the method knew them or not.
+        let got = truth.execute(&stage.scenario, &told.instance, plan, seed ^ (u64::from(hour) << 16))?;
+        let caps: Option<f64> = told.instance.sites.iter().map(|s| s.cap.map(|c| c.get())).sum();
         rows.push(Row {
-            method: solver.name().to_owned(),
+            method: method.name.clone(),
             scenario: stage.name.clone(),
             trace: trace.to_owned(),
             seed,
@@ -104,7 +107,10 @@ pub fn play(
             status,
             objective,
             bound: told.bound,
-            gap: objective.zip(told.bound).map(|(value, bound)| relative_gap(value, bound)),
+            gap: objective
+                .zip(told.bound)
+                .filter(|_| method.capped)
+                .map(|(value, bound)| relative_gap(value, bound)),
             solve_ms,
             work,
             solved: !stays,
@@ -120,7 +126,10 @@ pub fn play(
             accuracy: got.accuracy,
             above_cap: got.above_cap,
             over_w: got.over_w,
-            provenance: format!("{conditions};instance={}", ecomap_solver::solution::instance_hash(instance)),
+            provenance: format!(
+                "{conditions};instance={}",
+                ecomap_solver::solution::instance_hash(&told.instance)
+            ),
         });
     }
     Ok(Some(rows))

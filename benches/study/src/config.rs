@@ -1,6 +1,7 @@
 //! `study.toml`.
 
 use crate::StudyError;
+use ecomap_instances::Objective;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -23,6 +24,7 @@ struct StudyDto {
     #[serde(default = "one_seed")]
     seeds: Vec<u64>,
     hours: u32,
+    objective: Option<String>,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -98,11 +100,33 @@ pub struct TraceSpec {
     pub seed: u64,
 }
 
+/// Ending of a method's name that leaves caps out of its problem.
+const UNCAPPED: &str = ":uncapped";
+
+/// A solver as the study runs it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Method {
+    /// Name in the results: the solver's, or that with `:uncapped`.
+    pub name: String,
+    /// Name of the solver.
+    pub solver: String,
+    /// Whether it is given the caps. A method whose paper knows no power runs without them as its
+    /// paper has it, and its cap violations are counted.
+    pub capped: bool,
+}
+
+impl Method {
+    fn of(name: String) -> Self {
+        let solver = name.strip_suffix(UNCAPPED).unwrap_or(&name).to_owned();
+        Self { capped: solver == name, solver, name }
+    }
+}
+
 /// A validated study.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Study {
-    /// Solvers by name.
-    pub methods: Vec<String>,
+    /// Solvers, and how they are run.
+    pub methods: Vec<Method>,
     /// Names of embedded scenarios, or files.
     pub scenarios: Vec<String>,
     /// Traces.
@@ -111,6 +135,8 @@ pub struct Study {
     pub seeds: Vec<u64>,
     /// Hours played of every trace.
     pub hours: u32,
+    /// Objective of all problems; each scenario's own when `None`.
+    pub objective: Option<Objective>,
     /// Limits of a solve.
     pub limits: Limits,
     /// How plans are executed.
@@ -127,11 +153,15 @@ impl Study {
         if dto.format != FORMAT {
             return Err(StudyError::Value(format!("format is `{}`, not `{FORMAT}`", dto.format)));
         }
-        for method in &dto.methods {
-            ecomap_solver::by_name(method)?;
+        let methods: Vec<Method> = dto.methods.into_iter().map(Method::of).collect();
+        for method in &methods {
+            ecomap_solver::by_name(&method.solver)?;
         }
+        let objective = dto.objective.as_deref().map(Objective::parse).transpose();
+        let objective = objective.map_err(|(code, what)| StudyError::Value(format!("{code}: {what}")))?;
         let study = Self {
-            methods: dto.methods,
+            methods,
+            objective,
             scenarios: dto.scenarios,
             traces: dto
                 .traces
@@ -162,7 +192,7 @@ impl Study {
         {
             return wrong("methods, scenarios, traces and seeds must not be empty");
         }
-        if !unique(self.methods.iter().map(String::as_str).collect())
+        if !unique(self.methods.iter().map(|m| m.name.as_str()).collect())
             || !unique(self.scenarios.iter().map(String::as_str).collect())
             || !unique(self.traces.iter().map(|t| t.name.as_str()).collect())
             || self.seeds.iter().collect::<BTreeSet<_>>().len() != self.seeds.len()
@@ -235,6 +265,8 @@ mod tests {
         let study = Study::read(SMALL, Path::new(".")).unwrap();
         assert_eq!((study.cells(), study.seeds.as_slice()), (2, [0].as_slice()));
         assert_eq!(study.limits, Limits::default());
+        let method = Method::of("omniboost:uncapped".to_owned());
+        assert_eq!((method.solver.as_str(), method.capped), ("omniboost", false));
     }
 
     #[test]
@@ -248,6 +280,7 @@ mod tests {
             ("\"gpu-only\"", "\"exact\""),
             ("made-up", "made/up"),
             ("study/v1", "study/v2"),
+            ("hours = 3", "hours = 3\nobjective = \"cheapest\""),
             ("\"tiny\"", ""),
             ("hours = 3", "hours = 3\nlimits.gap = 1.0"),
             ("hours = 3", "hours = 3\nsimulation.measure_s = 0.0"),

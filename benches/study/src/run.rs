@@ -2,7 +2,7 @@
 
 use crate::StudyError;
 use crate::cell::{self, Hour};
-use crate::config::Study;
+use crate::config::{Method, Study};
 use crate::scene::{Stage, intensities};
 use crate::table::{self, Row};
 use crate::truth::Truth;
@@ -38,7 +38,7 @@ struct Scene {
 
 struct Cell<'a> {
     scene: &'a Scene,
-    method: &'a str,
+    method: &'a Method,
     seed: u64,
 }
 
@@ -71,7 +71,8 @@ fn all(
     let cells_folder = folder.join("cells");
     std::fs::create_dir_all(&cells_folder)
         .map_err(|source| StudyError::File { path: cells_folder.clone(), source })?;
-    let stages: Vec<Stage> = study.scenarios.iter().map(|s| Stage::open(s)).collect::<Result<_, _>>()?;
+    let stages: Vec<Stage> =
+        study.scenarios.iter().map(|s| Stage::open(s, study.objective.as_ref())).collect::<Result<_, _>>()?;
     let pairs: Vec<(usize, usize)> =
         (0..stages.len()).flat_map(|s| (0..study.traces.len()).map(move |t| (s, t))).collect();
     let scenes: Vec<Scene> =
@@ -91,7 +92,12 @@ fn all(
         .par_iter()
         .map(|cell| {
             let (stage, trace) = (&stages[cell.scene.stage], &study.traces[cell.scene.trace].name);
-            let label = format!("{}_{trace}_{}_{}", stage.name.replace('/', "-"), cell.method, cell.seed);
+            let label = format!(
+                "{}_{trace}_{}_{}",
+                stage.name.replace('/', "-"),
+                cell.method.name.replace(':', "-"),
+                cell.seed
+            );
             let path = cells_folder.join(format!("{label}.csv"));
             let kept = table::read(&path).ok().flatten().filter(|rows| stands(rows, cell.scene, &conditions));
             let earlier = kept.is_some();
@@ -99,13 +105,12 @@ fn all(
                 Some(rows) => Some(rows),
                 None if cancel.is_cancelled() => None,
                 None => {
-                    let solver = by_name(cell.method)?;
                     let hours = &cell.scene.hours;
                     let rows = cell::play(
                         stage,
                         trace,
                         hours,
-                        solver,
+                        cell.method,
                         cell.seed,
                         &study.limits,
                         &truth,

@@ -9,7 +9,7 @@ use ecomap_estimator::{Roofline, price};
 use ecomap_instances::format::scenario_v1;
 use ecomap_instances::instance::InstanceParts;
 use ecomap_instances::units::GramsPerKwh;
-use ecomap_instances::{Catalog, Instance, Scenario, scenarios};
+use ecomap_instances::{Catalog, Instance, Objective, Scenario, scenarios};
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
 
@@ -28,11 +28,11 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Reads and prices an embedded scenario, or a file.
+    /// Reads and prices an embedded scenario, or a file, with an objective of its own or `objective`.
     ///
     /// # Errors
     /// [`StudyError`] for a scenario that cannot be read or priced.
-    pub fn open(name: &str) -> Result<Self, StudyError> {
+    pub fn open(name: &str, objective: Option<&Objective>) -> Result<Self, StudyError> {
         let bytes = match scenarios::embedded(name) {
             Some(text) => text.to_vec(),
             None => bounded(Path::new(name))?.into_bytes(),
@@ -41,7 +41,11 @@ impl Stage {
         let catalog = Catalog::embedded().map_err(|issues| invalid(issues.clone()))?;
         let scenario = scenario_v1::read(&bytes, catalog).map_err(invalid)?;
         let (instance, _) = price(&scenario, &Roofline::embedded()?)?;
-        Ok(Self { name: scenario.name.clone(), parts: instance.to_parts(), scenario })
+        let mut parts = instance.to_parts();
+        if let Some(objective) = objective {
+            parts.objective = objective.clone();
+        }
+        Ok(Self { name: scenario.name.clone(), parts, scenario })
     }
 
     /// The problem when every zone has `carbon`: caps by the sites' budgets.
@@ -56,6 +60,16 @@ impl Stage {
         }
         Instance::try_new(parts).map_err(|issues| StudyError::Scenario { name: self.name.clone(), issues })
     }
+}
+
+/// The problem without its caps.
+///
+/// # Errors
+/// None that a valid problem could cause.
+pub fn uncapped(instance: &Instance) -> Result<Instance, StudyError> {
+    let mut parts = instance.to_parts();
+    parts.sites.iter_mut().for_each(|site| site.cap = None);
+    Instance::try_new(parts).map_err(|issues| StudyError::Scenario { name: instance.name.clone(), issues })
 }
 
 /// The intensity of each hour that the study plays of a trace.
