@@ -1,9 +1,6 @@
 //! The solvers, by name. Adding one is one line here.
 
-use crate::baselines::{
-    Annealing, Band, Clover, EcomapLoop, GpuOnly, Greedy, H2h, HaxConn, Herald, LocalSearch, Magma, Mosaic,
-    Odmdef, OmniBoost, Proteus, RankMap, RoundRobin,
-};
+use crate::baselines;
 use crate::error::SolverError;
 use crate::exact::Exact;
 use crate::solve::Solver;
@@ -14,23 +11,23 @@ pub fn solvers() -> &'static [&'static dyn Solver] {
     const EXACT: Exact = Exact::new();
     &[
         &EXACT,
-        &Greedy,
-        &GpuOnly,
-        &RoundRobin,
-        &LocalSearch,
-        &Annealing,
-        &EcomapLoop,
-        &OmniBoost,
-        &RankMap,
-        &Mosaic,
-        &Odmdef,
-        &HaxConn,
-        &Herald,
-        &H2h,
-        &Band,
-        &Magma,
-        &Clover,
-        &Proteus,
+        &baselines::Greedy,
+        &baselines::GpuOnly,
+        &baselines::RoundRobin,
+        &baselines::LocalSearch,
+        &baselines::Annealing,
+        &baselines::EcomapLoop,
+        &baselines::OmniBoost,
+        &baselines::RankMap,
+        &baselines::Mosaic,
+        &baselines::Odmdef,
+        &baselines::HaxConn,
+        &baselines::Herald,
+        &baselines::H2h,
+        &baselines::Band,
+        &baselines::Magma,
+        &baselines::Clover,
+        &baselines::Proteus,
     ]
 }
 
