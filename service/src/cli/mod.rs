@@ -1,4 +1,4 @@
-//! The command line: `ecomap solve|frontier|replay|explain|check|validate|estimate|dataset|profile|generate|export|serve|keys|schema|catalog|inspect`.
+//! The command line: `ecomap solve|frontier|replay|study|explain|check|validate|estimate|dataset|profile|generate|export|serve|keys|schema|catalog|inspect`.
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
@@ -23,6 +23,7 @@ mod replay;
 mod schema;
 mod serve;
 mod solve;
+mod study;
 mod table;
 mod validate;
 
@@ -49,6 +50,8 @@ enum Command {
     Frontier(frontier::Args),
     /// Play a fleet over months of carbon intensity: caps move, plans follow, a history is written
     Replay(replay::Args),
+    /// Play methods through carbon traces, execute their plans in the simulator, and compare them
+    Study(study::Args),
     /// Say who cannot be served and why, the cheapest way to serve everyone, and what more would buy
     Explain(explain::Args),
     /// Re-verify a result against the problem it answers
@@ -136,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Solve(args) => solve::run(&args),
         Command::Frontier(args) => frontier::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Study(args) => study::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Validate(args) => validate::run(&args),
