@@ -13,6 +13,7 @@
 pub mod cli;
 pub mod error;
 pub mod orders;
+pub mod power;
 pub mod runtime;
 pub mod show;
 
