@@ -40,13 +40,20 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Emulate a board: the agent over the simulator instead of a runtime
+    #[cfg(feature = "emulate")]
+    Emulate(crate::emulate::cli::Args),
 }
 
 /// Parses the command line, runs the command, and turns its outcome into an exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let Command::Plan { result, device, json } = Cli::parse().command;
-    match plan(&result, device.as_deref(), json) {
+    let done = match Cli::parse().command {
+        Command::Plan { result, device, json } => plan(&result, device.as_deref(), json),
+        #[cfg(feature = "emulate")]
+        Command::Emulate(args) => return emulate(args),
+    };
+    match done {
         Ok(text) => {
             // A reader that went away is no error.
             let _ = io::stdout().lock().write_all(text.as_bytes());
@@ -62,6 +69,21 @@ pub fn main() -> ExitCode {
                 | ExecutorError::Inconsistent(_) => 6,
                 ExecutorError::Json(_) => 70,
             })
+        }
+    }
+}
+
+#[cfg(feature = "emulate")]
+fn emulate(args: crate::emulate::cli::Args) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(io::stderr)
+        .init();
+    match crate::emulate::cli::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "ecomap-executor: {error}");
+            ExitCode::from(2)
         }
     }
 }

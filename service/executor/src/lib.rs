@@ -10,9 +10,15 @@
 //! What comes next has its place beside them: model sessions, power modes, power rails, telemetry.
 //! The crate depends on `ecomap-instances` alone, so that a board never compiles a solver.
 
+pub mod agent;
 pub mod cli;
+#[cfg(feature = "emulate")]
+pub mod emulate;
 pub mod error;
 pub mod orders;
+pub mod power;
+pub mod runtime;
 pub mod show;
+pub mod telemetry;
 
 pub use error::ExecutorError;
