@@ -142,7 +142,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn start_logs(json: bool) {
+/// Logs on standard error, as `ECOMAP_LOG` wants them.
+pub(super) fn start_logs(json: bool) {
     let filter = EnvFilter::try_from_env("ECOMAP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let logs = logs.with_ansi(std::io::stderr().is_terminal());
