@@ -1,5 +1,7 @@
 //! `ecomap serve`.
 
+use super::access_args::AccessArgs;
+use super::jobs_args::JobsArgs;
 use super::{Exit, out, parse_seconds};
 use crate::ServiceError;
 use crate::http::server::signals;
@@ -79,6 +81,10 @@ pub(super) struct Args {
     /// Most streams of events
     #[arg(long, env = "ECOMAP_MAX_STREAMS", default_value_t = 256)]
     max_streams: u16,
+    #[command(flatten)]
+    access: AccessArgs,
+    #[command(flatten)]
+    jobs: JobsArgs,
     /// Write logs as JSON
     #[arg(long, env = "ECOMAP_LOG_JSON")]
     log_json: bool,
@@ -116,6 +122,9 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         fleet_workers: args.fleet_workers.map_or(defaults.fleet_workers, usize::from),
         max_streams: usize::from(args.max_streams),
         isolated: std::env::current_exe().ok().map(|program| Isolated { isolation: args.isolate, program }),
+        access: args.access.access()?,
+        jobs: args.jobs.jobs(),
+        otlp: args.access.otlp()?,
         ..defaults
     };
     let runtime =
@@ -133,7 +142,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn start_logs(json: bool) {
+/// Logs on standard error, as `ECOMAP_LOG` wants them.
+pub(super) fn start_logs(json: bool) {
     let filter = EnvFilter::try_from_env("ECOMAP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let logs = logs.with_ansi(std::io::stderr().is_terminal());

@@ -1,7 +1,10 @@
 //! Limits of the service. Each has a command-line flag of `ecomap serve`.
 
+use crate::access::AccessConfig;
 use crate::input::{self, Document};
+use crate::jobs::JobsConfig;
 use crate::pipeline::Sizes;
+use crate::telemetry::OtlpConfig;
 use crate::worker::Isolated;
 use ecomap_store::Settings;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -53,6 +56,12 @@ pub struct Config {
     pub max_streams: usize,
     /// Processes to solve in; `None`: on the solver threads.
     pub isolated: Option<Isolated>,
+    /// Keys, trusted hosts and origins, rates, audit log.
+    pub access: AccessConfig,
+    /// Bounds of jobs.
+    pub jobs: JobsConfig,
+    /// Collector of spans; `None`: nobody collects.
+    pub otlp: Option<OtlpConfig>,
 }
 
 impl Default for Config {
@@ -80,6 +89,9 @@ impl Default for Config {
             fleet_workers: cores.div_ceil(2),
             max_streams: 256,
             isolated: None,
+            access: AccessConfig::default(),
+            jobs: JobsConfig::default(),
+            otlp: None,
         }
     }
 }

@@ -1,5 +1,8 @@
 //! The OpenAPI 3.1 document, assembled from the route table and the wire types' JSON Schemas.
 
+mod jobs;
+
+use crate::access::rights::{self, Need};
 use crate::explain::Explanation;
 use crate::explain::plan::PlanExplanation;
 use crate::http::handlers::check::Checked;
@@ -8,6 +11,7 @@ use crate::http::handlers::validate::Valid;
 use crate::http::openapi_fleets;
 use crate::http::problem::{Kind, ProblemDto};
 use crate::http::routes;
+use crate::input;
 use ecomap_instances::format::frontier_v1::FrontierDto;
 use ecomap_instances::format::instance_v1::InstanceDto;
 use ecomap_instances::format::result_v1::ResultDto;
@@ -41,13 +45,28 @@ pub fn document() -> Value {
         "servers": [{ "url": "/" }],
         "tags": [
             { "name": "solve", "description": "Plans and proofs." },
+            { "name": "jobs", "description": "Solves that outlive their requests." },
             { "name": "fleets", "description": "Fleets kept solved while carbon intensity moves their caps." },
             { "name": "lists", "description": "What there is." },
             { "name": "admin", "description": "For those who run the service." },
         ],
         "paths": paths,
-        "components": { "schemas": schemas.finish() },
+        "components": {
+            "schemas": schemas.finish(),
+            "examples": { EXAMPLE: { "summary": "The embedded scenario of that name.", "value": example() } },
+            "securitySchemes": { "key": { "type": "http", "scheme": "bearer",
+                "description": "A key that `ecomap keys add` made. On the loopback address a service may run \
+                    without keys." } },
+        },
     })
+}
+
+/// Scenario that stands as an example for every route that takes one.
+const EXAMPLE: &str = "tiny";
+
+fn example() -> Value {
+    let document = input::embedded(EXAMPLE);
+    document.and_then(|d| serde_json::from_slice(&d.bytes).ok()).unwrap_or_default()
 }
 
 /// Collects the schemas that operations refer to.
@@ -87,7 +106,7 @@ pub(super) fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value)
                 "description": "",
                 "content": { "application/problem+json": { "schema": problem } },
             });
-            if kind.status() == 503 {
+            if matches!(kind.status(), 429 | 503) {
                 answer["headers"] = json!({ "Retry-After": {
                     "description": "Seconds after which to try again.", "schema": { "type": "integer" }
                 } });
@@ -105,9 +124,9 @@ pub(super) fn query(name: &str, description: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
 }
 
-pub(super) fn path_name(description: &str) -> Value {
+pub(super) fn path_name(description: &str, example: &str) -> Value {
     json!({ "name": "name", "in": "path", "required": true, "description": description,
-            "schema": { "type": "string" } })
+            "example": example, "schema": { "type": "string" } })
 }
 
 fn solve_parameters() -> Value {
@@ -154,7 +173,7 @@ fn solve_parameters() -> Value {
             &json!({ "type": "boolean", "default": false }),
         ),
         { "name": "Prefer", "in": "header", "required": false,
-          "description": "`wait=N`: answer within N seconds (RFC 7240).",
+          "description": "`wait=N`: answer within N seconds; `respond-async`: answer with a job (RFC 7240).",
           "schema": { "type": "string", "examples": ["wait=10"] } },
     ])
 }
@@ -223,17 +242,33 @@ pub(super) const BODY_PROBLEMS: [Kind; 8] = [
 
 fn paths(schemas: &mut Schemas) -> Map<String, Value> {
     let mut paths: Map<String, Value> = Map::new();
+    let problem = schemas.of::<ProblemDto>();
     for route in routes::all() {
-        let operation = match openapi_fleets::describe(route, schemas) {
-            Some(operation) => Some(operation),
-            None => describe(route.path, schemas),
-        };
-        if let Some(operation) = operation {
+        let described = openapi_fleets::describe(route, schemas)
+            .or_else(|| jobs::describe(route.method, route.path, schemas))
+            .or_else(|| describe(route.path, schemas));
+        if let Some(mut operation) = described {
+            guard(&mut operation, rights::need(route.method, route.path), &problem);
             let entry = paths.entry(route.path).or_insert_with(|| json!({}));
             entry[route.method.to_ascii_lowercase()] = operation;
         }
     }
     paths
+}
+
+/// Says what an operation asks of its caller, and how it refuses.
+fn guard(operation: &mut Value, need: Need, problem: &Value) {
+    let mut kinds = vec![Kind::Foreign];
+    match need {
+        Need::Nothing => operation["security"] = json!([]),
+        Need::Role(role) => {
+            operation["security"] = json!([{ "key": [] }, {}]);
+            operation["x-ecomap-role"] = json!(role.as_str());
+            kinds.extend([Kind::Unauthorized, Kind::Forbidden, Kind::TooMany]);
+        }
+    }
+    let answers = operation["responses"].take();
+    operation["responses"] = with_problems(answers, &kinds, problem);
 }
 
 fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
@@ -243,7 +278,13 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
     let any = json!({ "type": "object" });
     let posted = |operation: Value, body: Value, extra: &[Kind]| {
         let mut operation = operation;
-        operation["requestBody"] = json!({ "required": true, "content": json_body(&body) });
+        let mut content = json_body(&body);
+        // `/v1/check` takes a pair, of which there is no ready example.
+        if path != "/v1/check" {
+            let example = format!("#/components/examples/{EXAMPLE}");
+            content["application/json"]["examples"] = json!({ EXAMPLE: { "$ref": example } });
+        }
+        operation["requestBody"] = json!({ "required": true, "content": content });
         let kinds: Vec<Kind> = BODY_PROBLEMS.iter().chain(extra).copied().collect();
         let answers = operation["responses"].take();
         operation["responses"] = with_problems(answers, &kinds, &problem);
@@ -258,11 +299,21 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             );
             let mut solve = operation("solve", "solve", "Solve a scenario or a priced instance.", &answers);
             solve["parameters"] = solve_parameters();
-            posted(
-                solve,
-                problem_body,
-                &[Kind::Unsupported, Kind::Busy, Kind::NotReady, Kind::Late, Kind::NoPredictor],
-            )
+            jobs::of_solve(&mut solve, schemas);
+            let kinds = [
+                Kind::Header,
+                Kind::Priority,
+                Kind::Ended,
+                Kind::Unsupported,
+                Kind::KeyReused,
+                Kind::TooManyJobs,
+                Kind::Busy,
+                Kind::NotReady,
+                Kind::Late,
+                Kind::NoPredictor,
+                Kind::JobsFull,
+            ];
+            posted(solve, problem_body, &kinds)
         }
         "/v1/validate" => {
             let body = json!({ "oneOf":
@@ -330,7 +381,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             let answers = ok("The document.", &schemas.of::<ScenarioDto>());
             let answers = with_problems(answers, &[Kind::NotFound], &problem);
             let mut get = operation("lists", "scenario", "A scenario's document.", &answers);
-            get["parameters"] = json!([path_name("Name, as listed.")]);
+            get["parameters"] = json!([path_name("Name, as listed.", EXAMPLE)]);
             get
         }
         "/v1/schemas" => {
@@ -341,7 +392,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
                 "content": { "application/schema+json": { "schema": any } } } });
             let answers = with_problems(answers, &[Kind::NotFound], &problem);
             let mut get = operation("lists", "schema", "The JSON Schema of a format.", &answers);
-            get["parameters"] = json!([path_name("Name, as listed.")]);
+            get["parameters"] = json!([path_name("Name, as listed.", "scenario")]);
             get
         }
         "/live" => operation("admin", "live", "Whether the process answers.", &ok("It does.", &any)),
@@ -356,7 +407,18 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             &plain("OpenMetrics text, base units.", "application/openmetrics-text"),
         ),
         "/openapi.json" => operation("admin", "openapi", "This document.", &ok("OpenAPI 3.1.", &any)),
-        "/" => operation("admin", "index", "What to try.", &plain("A page.", "text/html")),
+        "/" => operation("admin", "dashboard", "The dashboard.", &plain("A page.", "text/html")),
+        "/dashboard/{file}" => {
+            let mut file = operation(
+                "admin",
+                "dashboardFile",
+                "A part of the dashboard.",
+                &with_problems(plain("Its text.", "text/plain"), &[Kind::NotFound], &problem),
+            );
+            file["parameters"] = json!([{ "name": "file", "in": "path", "required": true,
+                "description": "Name of the part.", "schema": { "type": "string" } }]);
+            file
+        }
         "/docs" => operation(
             "admin",
             "docs",

@@ -34,8 +34,9 @@ pub struct Job {
 }
 
 impl Job {
-    /// The states of jobs that have not ended: a service that starts takes them up again.
-    pub const OPEN: [&str; 2] = ["queued", "running"];
+    /// The states of jobs that have not ended: a service that starts takes them up again. `ending`: it runs, and was
+    /// asked to end early.
+    pub const OPEN: [&str; 3] = ["queued", "running", "ending"];
 }
 
 impl Tx<'_> {
@@ -54,8 +55,9 @@ impl Tx<'_> {
             .sql
             .prepare_cached(
                 "INSERT OR IGNORE INTO jobs
-                 (id, owner, dedup, fingerprint, priority, request, state, best, created, changed, expires)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+                 (id, owner, dedup, fingerprint, priority, request, state, best, created, changed, expires, bytes)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11,
+                         octet_length(?6) + octet_length(coalesce(?8, '')))",
             )?
             .execute(params![
                 job.id,
@@ -88,7 +90,8 @@ impl Tx<'_> {
         let changed = self
             .sql
             .prepare_cached(
-                "UPDATE jobs SET state = ?2, best = coalesce(?3, best), expires = ?4, changed = ?5 WHERE id = ?1",
+                "UPDATE jobs SET state = ?2, best = coalesce(?3, best), expires = ?4, changed = ?5,
+                 bytes = octet_length(request) + octet_length(coalesce(?3, best, '')) WHERE id = ?1",
             )?
             .execute(params![id, state, best, micros(expires), micros(now)])?;
         if changed == 1 { Ok(()) } else { Err(StoreError::NotFound) }
@@ -99,11 +102,11 @@ impl Tx<'_> {
     /// # Errors
     /// SQLite's.
     pub fn expire_jobs(&self, now: Timestamp) -> Result<usize, StoreError> {
-        let [queued, running] = Job::OPEN;
+        let [queued, running, ending] = Job::OPEN;
         Ok(self
             .sql
-            .prepare_cached("DELETE FROM jobs WHERE expires <= ?1 AND state NOT IN (?2, ?3)")?
-            .execute(params![micros(now), queued, running])?)
+            .prepare_cached("DELETE FROM jobs WHERE expires <= ?1 AND state NOT IN (?2, ?3, ?4)")?
+            .execute(params![micros(now), queued, running, ending])?)
     }
 
     /// Forgets a job.
@@ -140,13 +143,13 @@ impl View<'_> {
     /// # Errors
     /// SQLite's.
     pub fn open_jobs(&self, most: u64) -> Result<Vec<Job>, StoreError> {
-        let [queued, running] = Job::OPEN;
+        let [queued, running, ending] = Job::OPEN;
         let rows = self
             .sql
             .prepare_cached(
-                "SELECT * FROM jobs WHERE state IN (?1, ?2) ORDER BY priority DESC, seq LIMIT ?3",
+                "SELECT * FROM jobs WHERE state IN (?1, ?2, ?3) ORDER BY priority DESC, seq LIMIT ?4",
             )?
-            .query_map(params![queued, running, signed(most)], read)?
+            .query_map(params![queued, running, ending, signed(most)], read)?
             .collect::<Result<_, _>>()?;
         Ok(rows)
     }

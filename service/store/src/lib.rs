@@ -16,7 +16,7 @@
 //!    what was acknowledged survives the process being killed. Writers that wait together share one commit. A closure
 //!    that fails leaves nothing behind and harms no neighbour.
 //! 3. One file for each table, with its rows, its questions (on [`View`]) and its changes (on [`Tx`]): [`fleets`],
-//!    [`plans`], [`turns`], [`events`], [`samples`], [`telemetry`], [`jobs`]. Every table that grows has a bound in
+//!    [`plans`], [`turns`], [`events`], [`samples`], [`telemetry`], [`jobs`] ([`job_heads`] without their documents). Every table that grows has a bound in
 //!    [`Settings`]; a change that adds rows removes the oldest ones beyond it.
 //!
 //! Queues are bounded: when one is full the answer is [`StoreError::Busy`], at once. Answers are futures; threads
@@ -26,6 +26,7 @@ pub mod engine;
 pub mod error;
 pub mod events;
 pub mod fleets;
+pub mod job_heads;
 pub mod jobs;
 mod lock;
 pub mod migrate;
@@ -40,6 +41,7 @@ pub use engine::{Pending, Store, Tx, View};
 pub use error::StoreError;
 pub use events::Event;
 pub use fleets::{Expect, Fleet};
+pub use job_heads::{JobHead, JobUse};
 pub use jobs::Job;
 pub use plans::Plan;
 pub use samples::Sample;

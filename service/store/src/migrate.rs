@@ -10,7 +10,8 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i64 = 0x4563_4d70;
 
 /// The steps: number and SQL, numbers rising.
-pub const STEPS: &[(i64, &str)] = &[(1, include_str!("../migrations/0001_begin.sql"))];
+pub const STEPS: &[(i64, &str)] =
+    &[(1, include_str!("../migrations/0001_begin.sql")), (2, include_str!("../migrations/0002_jobs.sql"))];
 
 /// Whose file this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

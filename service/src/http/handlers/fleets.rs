@@ -9,7 +9,6 @@ use crate::fleets::wire::{FleetDto, SignalDto};
 use crate::fleets::{EditError, Precondition};
 use crate::http::body::BodyStream;
 use crate::http::fleet_routes::no_fleet;
-use crate::http::pool::Lost;
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::App;
 use ecomap_carbon::sample::Parts;
@@ -239,9 +238,11 @@ pub async fn put(app: &Arc<App>, head: &Head, id: &str, stream: BodyStream) -> R
         let app = Arc::clone(app);
         move || document::read(body.bytes(), app.fleets.services(), app.config.sizes())
     };
-    let ticket = app.short.submit(CancelToken::default(), job).map_err(Problem::refused)?;
-    let lost = |Lost| Problem::new(Kind::Internal, "the validation was lost");
-    let dto = ticket.await.map_err(lost)?.map_err(|why| Problem::of(&ServiceError::from(why), ""))?;
+    let ticket = app.short.submit_as(&head.turn(), CancelToken::default(), job).map_err(Problem::refused)?;
+    let dto = ticket
+        .await
+        .map_err(|lost| Problem::lost(lost, "the validation"))?
+        .map_err(|why| Problem::of(&ServiceError::from(why), ""))?;
     let (fleet, created) = app.fleets.put(id, &dto, precondition).await.map_err(|why| refused(why, ""))?;
     let mut response = tagged(json(&view(&fleet)?), &tag(fleet.uid, fleet.version));
     if created {
