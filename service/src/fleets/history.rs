@@ -15,11 +15,13 @@ use std::sync::Arc;
 /// Format tag in the metadata of Parquet files.
 pub const FORMAT: &str = "ecomap.fleet-history/v1";
 
+type Number = Box<dyn Fn(&TurnDto) -> Option<f64>>;
+
 /// A column after the first, which is the time.
 enum Column {
     Text(fn(&TurnDto) -> String),
     Count(fn(&TurnDto) -> u64),
-    Number(Box<dyn Fn(&TurnDto) -> Option<f64>>),
+    Number(Number),
 }
 
 /// The columns that the rows need: zones and sites of any of them.

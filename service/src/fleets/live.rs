@@ -9,19 +9,18 @@ use super::Shared;
 use super::build::{self, Before, ZoneLinks};
 use super::clock::{FleetClock, wall};
 use super::poller;
-use super::records::{PlanRecordDto, PlanSummaryDto, TurnDto};
+use super::records::TurnDto;
 use super::snapshot::{SERIES, Snapshot};
-use super::state::{Status, ZoneDto};
+use super::state::Status;
+use super::told;
 use super::wire::FleetDto;
 use super::work::{self, Saved, Work};
 use crate::http::pool::{Pool, Refused};
-use ecomap_carbon::sample::Parts;
-use ecomap_carbon::source::{Exchange, Reading};
-use ecomap_carbon::{Kind, Provenance, Sample, Signal};
-use ecomap_fleet::replay::left_of_day;
-use ecomap_fleet::{FleetError, Turn};
+use ecomap_carbon::Sample;
+use ecomap_carbon::source::Reading;
+use ecomap_fleet::FleetError;
 use ecomap_instances::format::result_v1::ResultDto;
-use ecomap_store::{Event, Fleet, Plan, StoreError};
+use ecomap_store::{Event, Fleet, StoreError};
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
 use jiff::{SignedDuration, Timestamp};
@@ -32,14 +31,10 @@ use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
 
-/// Hours of outlook given to policies: a day of 25 hours and the hour under way.
-const AHEAD: usize = 26;
 /// Pause before something that failed is tried again: a solver thread that was not free, a store that was busy.
 const PAUSE: Duration = Duration::from_millis(50);
 /// Times that a busy store is asked again.
 const TRIES: u32 = 100;
-/// Shortest time between the ends of two turns on the fleet's clock.
-const TICK: SignedDuration = SignedDuration::from_millis(1);
 /// Samples of services that wait for the next turn.
 const HEARD: usize = 10_000;
 /// Longest wait for the next turn, so that a wall clock set back does no harm.
@@ -80,30 +75,30 @@ pub(super) struct Live {
 }
 
 /// What the task holds while the fleet is built.
-struct Held {
+pub(super) struct Held {
     /// Absent while a solver thread has it, and after that thread lost it.
-    work: Option<Box<Work>>,
-    zones: Vec<ZoneLinks>,
-    clock: FleetClock,
-    speed: f64,
-    every: SignedDuration,
-    days: TimeZone,
-    day: Option<Date>,
-    last: Option<Timestamp>,
+    pub(super) work: Option<Box<Work>>,
+    pub(super) zones: Vec<ZoneLinks>,
+    pub(super) clock: FleetClock,
+    pub(super) speed: f64,
+    pub(super) every: SignedDuration,
+    pub(super) days: TimeZone,
+    pub(super) day: Option<Date>,
+    pub(super) last: Option<Timestamp>,
     /// Of every zone: how far down its fallbacks, and the source.
-    words: Vec<(u8, String)>,
-    failing: BTreeMap<(Arc<str>, Arc<str>), String>,
+    pub(super) words: Vec<(u8, String)>,
+    pub(super) failing: BTreeMap<(Arc<str>, Arc<str>), String>,
     /// Start of the last observed sample stored, by zone and rank.
-    stored: BTreeMap<(usize, usize), Timestamp>,
+    pub(super) stored: BTreeMap<(usize, usize), Timestamp>,
     /// What services said since the last turn, to be stored with it.
-    heard: Vec<ecomap_store::Sample>,
-    caps: Option<BTreeMap<String, Option<f64>>>,
-    forced_off: Vec<usize>,
-    _pollers: JoinSet<()>,
+    pub(super) heard: Vec<ecomap_store::Sample>,
+    pub(super) caps: Option<BTreeMap<String, Option<f64>>>,
+    pub(super) forced_off: Vec<usize>,
+    pub(super) _pollers: JoinSet<()>,
 }
 
 /// Why a turn came to nothing.
-enum Failed {
+pub(super) enum Failed {
     /// The fleet is gone from the store, or the service stops.
     Gone,
     /// For people.
@@ -113,11 +108,17 @@ enum Failed {
 }
 
 impl Failed {
-    fn torn(self) -> Self {
+    pub(super) fn torn(self) -> Self {
         match self {
             Self::Fault(why) => Self::Torn(why),
             other => other,
         }
+    }
+}
+
+impl From<FleetError> for Failed {
+    fn from(why: FleetError) -> Self {
+        Self::Fault(why.to_string())
     }
 }
 
@@ -200,7 +201,7 @@ impl Live {
                     && let Some(rank) = links.names.iter().position(|n| *n == source)
                 {
                     if rank != links.manual && held.heard.len() < HEARD {
-                        held.heard.extend(reading.samples.iter().map(|s| row(s, &source, now)));
+                        held.heard.extend(reading.samples.iter().map(|s| told::row(s, &source, now)));
                     }
                     links.chain.take(rank, reading, now);
                 }
@@ -217,7 +218,7 @@ impl Live {
     }
 
     /// Runs `job` with the work in hand on a thread of `pool`.
-    async fn on<T: Send + 'static>(
+    pub(super) async fn on<T: Send + 'static>(
         pool: &Pool,
         mut work: Box<Work>,
         job: impl FnOnce(&mut Work) -> T + Send + 'static,
@@ -360,7 +361,7 @@ impl Live {
         for links in zones {
             for (rank, name) in links.names.iter().enumerate() {
                 let own = rows.iter().filter(|r| r.zone == *links.zone && r.source == **name);
-                let samples: Vec<Sample> = own.filter_map(|r| revive(r, &links.zone, name)).collect();
+                let samples: Vec<Sample> = own.filter_map(|r| told::revive(r, &links.zone, name)).collect();
                 if !samples.is_empty() {
                     links.chain.take(rank, Reading { samples, dropped: 0 }, now);
                 }
@@ -370,7 +371,7 @@ impl Live {
     }
 
     /// Writes to the store, with patience while it is busy.
-    async fn store<T: Send + 'static>(
+    pub(super) async fn store<T: Send + 'static>(
         &self,
         change: impl Fn(&ecomap_store::Tx<'_>) -> Result<T, StoreError> + Send + Clone + 'static,
     ) -> Result<T, StoreError> {
@@ -381,160 +382,6 @@ impl Live {
             }
         }
         Err(StoreError::Busy)
-    }
-
-    /// One turn.
-    async fn turn(&mut self, held: &mut Held, series: &mut VecDeque<TurnDto>) -> Result<(), Failed> {
-        let mut now = held.clock.now(self.shared.clock.now(), wall());
-        if let Some(last) = held.last.filter(|last| now <= *last) {
-            now = last.checked_add(TICK).unwrap_or(last);
-        }
-        for links in &mut held.zones {
-            for (rank, source) in &mut links.local {
-                if let Exchange::Done(reading) = source.begin(now) {
-                    links.chain.take(*rank, reading, now);
-                }
-            }
-        }
-        let local = now.to_zoned(held.days.clone()).date();
-        let new_day = held.day.replace(local).is_some_and(|d| d != local);
-        let left = left_of_day(now, &held.days);
-        let ahead = work::ahead(&held.zones, now, AHEAD);
-        let events = self.words(held, now);
-
-        let lost = || Failed::Fault("the turn before was lost".to_owned());
-        let work = held.work.take().ok_or_else(lost)?;
-        let version = work.version();
-        let begin = move |work: &mut Work| {
-            if new_day {
-                work.new_day(now);
-            }
-            work.begin(now, &ahead, left)
-        };
-        let (work, begun) = Self::on(&self.shared.urgent, work, begin).await?;
-        held.work = Some(work);
-        let (mut turn, plans) = begun.map_err(fault)?;
-        held.last = Some(now);
-        for plan in plans {
-            self.publish(version, plan, now).await.map_err(Failed::torn)?;
-        }
-        let work = held.work.take().ok_or_else(lost)?;
-        let finish = move |work: &mut Work| {
-            let outcome = work.finish(&mut turn);
-            let figures = work.figures(Some(&turn));
-            let row = work.turn(&turn, &figures);
-            (turn, outcome, figures, row, work.saved(now))
-        };
-        let (work, (turn, outcome, figures, row, saved)) =
-            Self::on(&self.shared.solves, work, finish).await?;
-        held.work = Some(work);
-        let (plans, failed) = match outcome {
-            Ok(plans) => (plans, None),
-            Err(why) => (Vec::new(), Some(why)),
-        };
-        for plan in plans {
-            self.publish(version, plan, now).await.map_err(Failed::torn)?;
-        }
-        let events = events.into_iter().chain(self.told(held, &turn, &row)).collect();
-        self.close(held, (&row, saved), events, now).await.map_err(Failed::torn)?;
-        series.push_back(row);
-        while series.len() > SERIES {
-            series.pop_front();
-        }
-        let zones = self.zones(held, now);
-        let recovered = self.snapshot.borrow().status == Status::Faulty && failed.is_none();
-        self.snapshot.send_modify(|snapshot| {
-            let mut next = Snapshot::clone(snapshot);
-            next.version = version;
-            next.at = Some(now.to_string());
-            (next.speed, next.clock) = (held.speed, Some(held.clock));
-            next.zones = Arc::new(zones);
-            next.figures = Arc::new(figures);
-            next.series = Arc::new(series.clone());
-            if failed.is_none() {
-                (next.status, next.problem) = (Status::Running, None);
-            }
-            *snapshot = Arc::new(next);
-        });
-        if recovered {
-            let event =
-                Event::new(Some(&self.fleet.id), "recovered", "the fleet is kept solved again", "{}", now);
-            let id = self.store(move |tx| tx.add_event(&event)).await?;
-            self.announce(id);
-        }
-        failed.map_or(Ok(()), |why| Err(fault(why)))
-    }
-
-    /// Brings a plan to the disk, and then before everybody's eyes.
-    async fn publish(&self, version: u64, plan: PlanRecordDto, now: Timestamp) -> Result<(), Failed> {
-        let text = |value: serde_json::Result<String>| value.map_err(|why| Failed::Fault(why.to_string()));
-        let summary = plan.summary;
-        let row = Plan {
-            number: summary.number,
-            at: now,
-            cause: summary.cause.clone(),
-            version,
-            summary: text(serde_json::to_string(&summary))?,
-            result: text(serde_json::to_string(&plan.result))?,
-        };
-        let event =
-            Event::new(Some(&self.fleet.id), "plan", &reason(&summary), &brief(&summary).to_string(), now);
-        let uid = self.fleet.uid;
-        let id = self
-            .store(move |tx| {
-                tx.add_plan(uid, &row)?;
-                tx.add_event(&event)
-            })
-            .await?;
-        self.snapshot.send_modify(|snapshot| {
-            let mut next = Snapshot::clone(snapshot);
-            next.plan = Some(Arc::new(summary));
-            *snapshot = Arc::new(next);
-        });
-        self.announce(id);
-        Ok(())
-    }
-
-    fn announce(&self, id: u64) {
-        self.snapshot.send_modify(|snapshot| {
-            if id > snapshot.last_event {
-                let mut next = Snapshot::clone(snapshot);
-                next.last_event = id;
-                *snapshot = Arc::new(next);
-            }
-        });
-        self.shared.announce(id);
-    }
-
-    /// Writes what a turn leaves behind.
-    async fn close(
-        &self,
-        held: &mut Held,
-        (row, saved): (&TurnDto, Saved),
-        events: Vec<Event>,
-        now: Timestamp,
-    ) -> Result<(), Failed> {
-        let text = |value: serde_json::Result<String>| value.map_err(|why| Failed::Fault(why.to_string()));
-        let (body, state) = (text(serde_json::to_string(row))?, text(serde_json::to_string(&saved))?);
-        let mut samples = fresh(held, now);
-        samples.append(&mut held.heard);
-        let uid = self.fleet.uid;
-        let id = self
-            .store(move |tx| {
-                tx.add_turn(uid, now, &body)?;
-                tx.set_state(uid, &state)?;
-                tx.add_samples(uid, &samples)?;
-                let mut last = None;
-                for event in &events {
-                    last = Some(tx.add_event(event)?);
-                }
-                Ok(last)
-            })
-            .await?;
-        if let Some(id) = id {
-            self.announce(id);
-        }
-        Ok(())
     }
 
     /// Says that the fleet is not kept solved, once for each reason.
@@ -559,188 +406,9 @@ impl Live {
             Err(why) => tracing::error!(%why, "the fault could not be stored"),
         }
     }
-
-    /// Events of zones whose intensity holds on another word than before.
-    fn words(&self, held: &mut Held, now: Timestamp) -> Vec<Event> {
-        let mut events = Vec::new();
-        for (links, known) in held.zones.iter().zip(&mut held.words) {
-            let current = links.chain.now(now);
-            let (kind, source) = said(&current.provenance);
-            let word = (current.provenance.level(), format!("{kind} {}", source.unwrap_or_default()));
-            if *known != word {
-                let reason = match source {
-                    Some(source) => format!("intensity of {} by {kind} of {source}", links.zone),
-                    None => format!("nothing is known of {}: the pessimistic value holds", links.zone),
-                };
-                let data = json!({
-                    "zone": &*links.zone, "provenance": kind, "source": source, "level": word.0,
-                    "g_per_kwh": current.intensity.get(), "estimated": current.estimated,
-                });
-                let first = known.0 == u8::MAX && word.0 == 0;
-                *known = word;
-                // That the preferred source answers from the start is no news.
-                if !first {
-                    events.push(Event::new(
-                        Some(&self.fleet.id),
-                        "carbon_source",
-                        &reason,
-                        &data.to_string(),
-                        now,
-                    ));
-                }
-            }
-        }
-        events
-    }
-
-    /// Events of caps that moved and boards that they turned off.
-    fn told(&self, held: &mut Held, turn: &Turn, row: &TurnDto) -> Vec<Event> {
-        let mut events = Vec::new();
-        let moved: Vec<String> = row
-            .cap_w
-            .iter()
-            .filter(|(site, cap)| held.caps.as_ref().and_then(|c| c.get(*site)) != Some(cap))
-            .map(|(site, cap)| {
-                format!("{site} {}", cap.map_or_else(|| "none".to_owned(), |w| format!("{w:.1} W")))
-            })
-            .collect();
-        if held.caps.is_some() && !moved.is_empty() {
-            let reason = format!("caps moved with the intensity: {}", moved.join(", "));
-            let data = json!({ "cap_w": row.cap_w, "before_w": held.caps, "intensity_g_per_kwh": row.intensity_g_per_kwh });
-            events.push(Event::new(Some(&self.fleet.id), "caps", &reason, &data.to_string(), turn.at));
-        }
-        held.caps = Some(row.cap_w.clone());
-        let off: Vec<usize> = turn.forced_off.iter().map(|d| d.at()).collect();
-        if off != held.forced_off {
-            let reason = match off.len() {
-                0 => "the caps allow every board to idle again".to_owned(),
-                n => format!("{n} boards are off: idling, all would draw more than the caps allow"),
-            };
-            let data = json!({ "boards": off.len() });
-            events.push(Event::new(Some(&self.fleet.id), "boards_off", &reason, &data.to_string(), turn.at));
-            held.forced_off = off;
-        }
-        events
-    }
-
-    fn zones(&self, held: &Held, now: Timestamp) -> Vec<ZoneDto> {
-        held.zones
-            .iter()
-            .map(|links| {
-                let current = links.chain.now(now);
-                let (provenance, source) = said(&current.provenance);
-                let own = held.failing.iter().filter(|((zone, _), _)| *zone == links.zone);
-                ZoneDto {
-                    zone: links.zone.to_string(),
-                    intensity_g_per_kwh: current.intensity.get(),
-                    signal: word(links.signal).to_owned(),
-                    provenance: provenance.to_owned(),
-                    level: current.provenance.level(),
-                    source: source.map(str::to_owned),
-                    age_s: current.age.as_secs_f64(),
-                    estimated: current.estimated,
-                    synthetic: source == Some(build::SYNTHETIC),
-                    failing: own.map(|((_, source), why)| (source.to_string(), why.clone())).collect(),
-                }
-            })
-            .collect()
-    }
 }
 
 /// Waits until the service ends.
 async fn ended(stop: &mut watch::Receiver<bool>) {
     let _ = stop.wait_for(|stop| *stop).await;
-}
-
-/// In a burst of turns only the newest observed samples are new.
-fn fresh(held: &mut Held, now: Timestamp) -> Vec<ecomap_store::Sample> {
-    let mut all = Vec::new();
-    for (z, links) in held.zones.iter().enumerate() {
-        for (rank, name) in links.names.iter().enumerate() {
-            // Pushed samples are stored when they are pushed, a service's when it answers.
-            if !links.local.iter().any(|(local, _)| *local == rank) {
-                continue;
-            }
-            let Some(sample) = links.chain.series(rank).and_then(|s| s.latest(now)) else { continue };
-            if held.stored.insert((z, rank), sample.from()) != Some(sample.from()) {
-                all.push(row(sample, name, now));
-            }
-        }
-    }
-    all
-}
-
-/// A sample as the store has it.
-pub(super) fn row(sample: &Sample, source: &str, now: Timestamp) -> ecomap_store::Sample {
-    ecomap_store::Sample {
-        zone: sample.zone().to_owned(),
-        source: source.to_owned(),
-        kind: match sample.kind() {
-            Kind::Observed => "observed",
-            Kind::Forecast => "forecast",
-        }
-        .to_owned(),
-        signal: word(sample.signal()).to_owned(),
-        from: sample.from(),
-        to: sample.to(),
-        grams_per_kwh: sample.intensity().get(),
-        estimated: sample.estimated(),
-        issued: sample.issued(),
-        received: now,
-    }
-}
-
-fn revive(row: &ecomap_store::Sample, zone: &Arc<str>, source: &Arc<str>) -> Option<Sample> {
-    Sample::try_new(&Parts {
-        zone,
-        from: row.from,
-        to: row.to,
-        grams_per_kwh: row.grams_per_kwh,
-        signal: if row.signal == "marginal" { Signal::Marginal } else { Signal::Average },
-        kind: if row.kind == "forecast" { Kind::Forecast } else { Kind::Observed },
-        estimated: row.estimated,
-        source,
-        issued: row.issued,
-    })
-    .ok()
-}
-
-fn word(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Average => "average",
-        Signal::Marginal => "marginal",
-    }
-}
-
-fn said(provenance: &Provenance) -> (&'static str, Option<&str>) {
-    match provenance {
-        Provenance::Source { source, .. } => ("source", Some(source)),
-        Provenance::Forecast { source, .. } => ("forecast", Some(source)),
-        Provenance::Yesterday { source } => ("yesterday", Some(source)),
-        Provenance::Pessimistic => ("pessimistic", None),
-    }
-}
-
-fn fault(why: FleetError) -> Failed {
-    Failed::Fault(why.to_string())
-}
-
-/// Why a plan was published, for people.
-fn reason(plan: &PlanSummaryDto) -> String {
-    let why = match plan.cause.as_str() {
-        "first" => "the first plan",
-        "cap" => "the plan before drew more than a new cap",
-        "change" => "the fleet changed",
-        _ => "it gains on the plan before",
-    };
-    let gap = plan.gap.map_or_else(|| "gap unknown".to_owned(), |g| format!("gap {:.3} %", 100.0 * g));
-    format!("plan {}: {why}; {} tenants moved, {} shed, {gap}", plan.number, plan.moves, plan.shed)
-}
-
-fn brief(plan: &PlanSummaryDto) -> serde_json::Value {
-    json!({
-        "number": plan.number, "cause": plan.cause, "moves": plan.moves, "shed": plan.shed, "value": plan.value,
-        "bound": plan.bound, "gap": plan.gap, "cap_w": plan.cap_w, "predicted_w": plan.predicted_w,
-        "checked": plan.checked, "changes": plan.changes,
-    })
 }

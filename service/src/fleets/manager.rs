@@ -5,11 +5,12 @@ use super::build::{self, MANUAL};
 use super::client::Client;
 use super::clock::{FleetClock, wall};
 use super::document;
-use super::live::{self, Live, Message};
+use super::live::{Live, Message};
 use super::patch::{self, Done, PatchDto};
 use super::records::PlanSummaryDto;
 use super::services::Services;
 use super::snapshot::Snapshot;
+use super::told;
 use super::wire::{ControlDto, FleetDto};
 use crate::ServiceError;
 use crate::http::pool::{Pool, Refused};
@@ -419,7 +420,7 @@ impl Fleets {
         };
         let now = self.now(id).unwrap_or_else(wall);
         let rows: Vec<ecomap_store::Sample> =
-            zones.values().flatten().map(|s| live::row(s, MANUAL, now)).collect();
+            zones.values().flatten().map(|s| told::row(s, MANUAL, now)).collect();
         let name = id.to_owned();
         let event = self
             .shared

@@ -10,7 +10,7 @@
 //! - [`wire`], [`document`], [`patch`]: what a fleet is, whether it holds, and how it changes.
 //! - [`services`]: who may be asked for intensities; addresses and secrets are the operator's.
 //! - [`build`], [`work`]: from a document to a controller, and its turns as records.
-//! - [`live`]: the task of one fleet; [`Fleets`] starts and ends them.
+//! - [`live`], `turn`, `told`: the task of one fleet; [`Fleets`] starts and ends them.
 //! - [`records`], [`state`], [`diff`], [`history`]: what is published.
 //!
 //! Nothing is announced before it is on the disk, so whoever has seen a plan finds it there after a restart.
@@ -30,6 +30,8 @@ pub mod records;
 pub mod services;
 pub mod snapshot;
 pub mod state;
+mod told;
+mod turn;
 pub mod wire;
 pub mod work;
 

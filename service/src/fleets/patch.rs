@@ -33,7 +33,7 @@ pub enum OperationDto {
     /// A tenant arrives.
     AddTenant {
         /// The tenant, as in a scenario.
-        tenant: TenantDto,
+        tenant: Box<TenantDto>,
     },
     /// A tenant leaves.
     RemoveTenant {
@@ -136,7 +136,7 @@ fn one(dto: &mut FleetDto, operation: &OperationDto, at: &str) -> Result<Done, I
                 let why = format!("`{}` is already there", tenant.id.escape_debug());
                 return Err(Issue::new(Code::DuplicateId, format!("{at}/tenant/id"), why));
             }
-            dto.scenario.tenants.push(tenant.clone());
+            dto.scenario.tenants.push(TenantDto::clone(tenant));
             let reason = format!("tenant {} arrived", tenant.id);
             let data =
                 json!({ "tenant": tenant.id, "family": tenant.family, "rate_per_s": tenant.rate_per_s });
