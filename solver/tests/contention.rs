@@ -358,7 +358,7 @@ fn columns_agree_with_enumeration_under_linear_interference() {
         let mut parts = isolated(&hosted::instance(seed)).to_parts();
         let hosts = parts.tenants.iter_mut().flat_map(|t| &mut t.options).filter_map(|o| o.host.as_mut());
         for (_, slope) in hosts.flat_map(|h| &mut h.slopes) {
-            *slope *= 3.0;
+            *slope = 2.0 + 8.0 * *slope;
         }
         let instance = Instance::try_new(parts).unwrap();
         columns_agree(&instance, &Own(&instance), &objective(seed), by_columns(), &mut counts);

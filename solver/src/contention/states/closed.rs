@@ -1,9 +1,14 @@
-//! Pricing where no tenant is predicted faster than by linear interference.
+//! Pricing without predictions: where no tenant is predicted faster than by linear interference, and where
+//! predictions are so dear that sets are taken as accepted until they matter.
 //!
-//! Beside a set S the objective of its member n leaves Σ_m ⟨slopes_n, load_m⟩ ≤ limit_n, a linear row for
+//! Under linear interference, beside a set S the objective of its member n leaves Σ_m ⟨slopes_n, load_m⟩ ≤ limit_n, a linear row for
 //! everything that may still join; so the search needs no predictions, and each row of the board and of
 //! its members gives a bound: the least cost with the row priced, Σ_g min(0, min_c (r_c + λ·a_c)) − λ·b,
 //! at a λ found by a few steps. What the search finds is predicted.
+//!
+//! Where predictions are dear, sets without a part that is known to be refused are taken as accepted at
+//! their priced draw. That asks for too many states, never for too few, so bounds hold; those that the
+//! master's optimum rests on are predicted then.
 
 use super::judge::Judge;
 use super::layout::{Item, Layout, Slot};
@@ -45,11 +50,16 @@ struct Set {
     weights: Vec<usize>,
 }
 
-struct Search<'s, 'q, 'a> {
+struct Search<'s, 'q, 'o, 'a> {
     layout: &'s Layout<'a>,
+    judge: &'s Judge<'o, 'a>,
+    /// Whether known refusals keep items apart.
+    dear: bool,
     query: &'s Query<'q>,
     slot: &'s Slot,
     prices: Vec<f64>,
+    /// Price of a watt.
+    watt: f64,
     best: Vec<(f64, Vec<u32>)>,
     bound: f64,
     nodes: u64,
@@ -83,11 +93,15 @@ pub(super) fn price<'a>(
         c.priced = c.cost + dot(&prices, &slot.items[c.item as usize].uses);
     }
     let units = slot.items.first().map_or(0, |item| item.load.len());
+    let dear = judge.dear();
     let mut search = Search {
         layout,
+        judge,
+        dear,
         query,
         slot,
         prices,
+        watt,
         best: Vec::new(),
         bound: query.below,
         nodes: 0,
@@ -106,6 +120,19 @@ pub(super) fn price<'a>(
     search.extend(&empty, candidates);
     let Search { best, bound, nodes, cut_short, .. } = search;
     let least = best.first().map_or(bound, |b| bound.min(b.0));
+    if dear {
+        let state = |(r, items): (f64, Vec<u32>)| {
+            let priced: f64 = items.iter().map(|n| slot.items[*n as usize].dynamic).sum();
+            let assumed = slot.idle + priced;
+            let state = |draw| State::new(layout, query.slot, items.clone(), draw);
+            Some(match judge.known(query.slot, &items) {
+                Some(told) => (r, state(told?)),
+                None => (r, state(assumed).assumed()),
+            })
+        };
+        let states = best.into_iter().filter_map(state).collect();
+        return Ok(Priced { states, bound: least, complete: !cut_short, nodes });
+    }
     let sets: Vec<Vec<u32>> = best.iter().map(|(_, items)| items.clone()).collect();
     let told = judge.verdicts(layout, query.slot, &sets, query.over)?;
     let in_time = told.is_some();
@@ -117,7 +144,7 @@ pub(super) fn price<'a>(
     Ok(Priced { states: states.collect(), bound: least, complete: !cut_short && in_time, nodes })
 }
 
-impl Search<'_, '_, '_> {
+impl Search<'_, '_, '_, '_> {
     /// Sets of at least this reduced cost are of no use.
     fn threshold(&self) -> f64 {
         let full = self.best.len() >= self.query.keep;
@@ -183,6 +210,16 @@ impl Search<'_, '_, '_> {
         let at = set.items.partition_point(|n| *n < c.item);
         let mut items = set.items.clone();
         items.insert(at, c.item);
+        if self.dear {
+            match self.judge.known(self.query.slot, &items) {
+                Some(None) => return,
+                Some(Some(draw)) => {
+                    let priced: f64 = items.iter().map(|n| self.item(*n).dynamic).sum();
+                    value += self.watt * (draw - self.slot.idle - priced).max(0.0);
+                }
+                None => {}
+            }
+        }
         let has = |t: usize| items.iter().any(|n| self.item(*n).tenant == t);
         for (row, members) in &self.layout.bundles {
             if members.iter().any(|t| has(*t)) {
@@ -283,6 +320,14 @@ impl Search<'_, '_, '_> {
         let most = self.slot.memory + TOLERANCE * self.slot.memory.abs().max(1.0);
         if set.memory + self.adds(set, item) > most {
             return false;
+        }
+        if self.dear && !set.items.is_empty() {
+            let at = set.items.partition_point(|n| *n < c.item);
+            let mut items = set.items.clone();
+            items.insert(at, c.item);
+            if self.judge.refuted(self.query.slot, &items, Some(c.item)) {
+                return false;
+            }
         }
         set.items.iter().zip(&set.slack).all(|(n, slack)| {
             let other = self.item(*n);

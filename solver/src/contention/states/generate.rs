@@ -171,7 +171,7 @@ impl Tree<'_, '_, '_> {
 
     /// Little effort: sets extended in a slot.
     fn effort(&self) -> u64 {
-        if self.layout.linear { CLOSED } else { EFFORT.0 }
+        if self.layout.linear || self.judge.dear() { CLOSED } else { EFFORT.0 }
     }
 
     /// Prices every slot with little effort.

@@ -11,9 +11,7 @@
 //! and only accepted ones are extended further: what is refused beside T is refused beside more, since
 //! the predictor is monotone.
 //!
-//! Where predictions are dear, sets without a part that is known to be refused are taken as accepted at
-//! their priced draw. That asks for too many states, never for too few, so bounds hold; those that the
-//! master's optimum rests on are predicted then.
+//! [`closed`](super::closed) is the search that needs no predictions.
 
 use super::branch::Branch;
 use super::closed::Candidate;
@@ -92,7 +90,7 @@ pub(super) fn price<'a>(
     judge: &mut Judge<'_, 'a>,
     query: &Query<'_>,
 ) -> Result<Priced, SolverError> {
-    if layout.linear {
+    if layout.linear || judge.dear() {
         return super::closed::price(layout, judge, query);
     }
     let slot = &layout.slots[query.slot];
@@ -135,12 +133,8 @@ pub(super) fn price<'a>(
     candidates.retain(|c| search.fits(&empty, c, None));
     search.extend(&empty, candidates)?;
     let Search { best, bound, nodes, cut_short, .. } = search;
-    let state = |(r, items, draw): (f64, Vec<u32>, f64)| {
-        let told = judge.known(query.slot, &items).is_some();
-        let state = State::new(layout, query.slot, items, draw);
-        (r, if told { state } else { state.assumed() })
-    };
-    let states: Vec<(f64, State)> = best.into_iter().map(state).collect();
+    let states: Vec<(f64, State)> =
+        best.into_iter().map(|(r, items, draw)| (r, State::new(layout, query.slot, items, draw))).collect();
     let bound = states.first().map_or(bound, |s| bound.min(s.0));
     Ok(Priced { states, bound, complete: !cut_short, nodes })
 }
@@ -415,17 +409,6 @@ impl Search<'_, '_, '_, '_> {
         within && set.memory + self.adds(set, c) <= most
     }
 
-    /// The draw of a set that `last` joined, at least, unless a part is known to be refused.
-    fn guess(&self, set: &Set, last: u32) -> Option<f64> {
-        match self.judge.known(self.query.slot, &set.items) {
-            Some(told) => told,
-            None => {
-                let refuted = self.judge.refuted(self.query.slot, &set.items, Some(last));
-                (!refuted).then_some(self.slot.idle + set.dynamic)
-            }
-        }
-    }
-
     /// The candidates that the predictor accepts beside the set; good sets are kept. `None` when the time
     /// is up before all are judged.
     fn accepted(
@@ -434,15 +417,9 @@ impl Search<'_, '_, '_, '_> {
         candidates: &[Candidate],
     ) -> Result<Option<Vec<Candidate>>, SolverError> {
         let joined: Vec<Set> = candidates.iter().map(|c| self.joined(set, c)).collect();
-        let verdicts: Vec<Option<f64>> = if self.judge.dear() {
-            let guess = |(set, c): (&Set, &Candidate)| self.guess(set, c.item);
-            joined.iter().zip(candidates).map(guess).collect()
-        } else {
-            let sets: Vec<Vec<u32>> = joined.iter().map(|s| s.items.clone()).collect();
-            let told = self.judge.verdicts(self.layout, self.query.slot, &sets, self.query.over)?;
-            let Some(verdicts) = told else { return Ok(None) };
-            verdicts
-        };
+        let sets: Vec<Vec<u32>> = joined.iter().map(|s| s.items.clone()).collect();
+        let told = self.judge.verdicts(self.layout, self.query.slot, &sets, self.query.over)?;
+        let Some(verdicts) = told else { return Ok(None) };
         let mut accepted = Vec::with_capacity(candidates.len());
         for ((c, joined), verdict) in candidates.iter().zip(joined).zip(verdicts) {
             let Some(draw) = verdict else { continue };
