@@ -177,8 +177,8 @@ pub fn split(result: &ResultDto, version: u64, lease_s: Option<u64>) -> Vec<Orde
                 rate_per_s: run.rate_per_s,
                 slo: run.slo.as_ref().map(|s| ObjectiveDto { quantile: s.quantile, limit_ms: s.limit_ms }),
                 network_ms: run.network_ms,
-                predicted_ms: run.predicted_ms.clone(),
-                isolated_ms: run.isolated_ms.clone(),
+                predicted_ms: run.predicted_ms,
+                isolated_ms: run.isolated_ms,
                 power_w: run.power_w,
             })
             .collect()
