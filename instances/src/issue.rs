@@ -110,6 +110,19 @@ codes! {
     RunFailed = "E1712", "runtime refuses the model", "Run the model with ONNX Runtime alone; the message is its own.";
     RunConfig = "E1713", "executor's configuration not usable", "Compare with the example in docs/src/executor.md.";
     RunTrace = "E1714", "unreadable arrival trace", "Write one arrival a line: milliseconds since the start, not falling.";
+    AgentStale = "E1750", "stale plan", "Number plans upwards; the answer's `highest` says from where on.";
+    AgentSignature = "E1751", "signature missing or wrong", "Sign with the key whose public half the agent was given.";
+    AgentBoard = "E1752", "orders for another board", "Check the agent's device and profile in its configuration.";
+    AgentConflict = "E1753", "version used for two plans", "Give every plan a version of its own.";
+    AgentNotPrepared = "E1754", "plan not prepared", "Send the plan again, with a new version, before committing it.";
+    AgentRunning = "E1755", "plan already runs", "A plan that runs is replaced by another, not aborted.";
+    AgentMode = "E1756", "power mode not available", "Use a mode that the board's `nvpmodel.conf` lists.";
+    AgentReboot = "E1757", "power mode needs a reboot", "Reboot the board into the mode by hand, or solve without it.";
+    AgentStore = "E1758", "plan cannot be kept", "Free space in the agent's state folder.";
+    AgentBusy = "E1759", "agent busy", "Try again; the agent works on one plan at a time.";
+    AgentOrders = "E1760", "orders that cannot be carried out", "Compare with the JSON Schema (`ecomap schema orders`) and with docs/src/board.md.";
+    AgentRefused = "E1761", "plan refused by the runtime", "Solve without the options that `refusals` names.";
+    AgentRenewal = "E1762", "stale renewal", "Number renewals upwards.";
 }
 
 impl fmt::Display for Code {

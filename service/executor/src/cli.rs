@@ -39,6 +39,9 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Emulate a board: the agent over the simulator instead of a runtime
+    #[cfg(feature = "emulate")]
+    Emulate(crate::emulate::cli::Args),
     /// Make, extend or check a model repository
     Repository {
         #[command(subcommand)]
@@ -59,6 +62,8 @@ pub fn main() -> ExitCode {
         Command::Plan { result, device, json } => plan(&result, device.as_deref(), json),
         Command::Repository { action } => command::run(action),
         Command::Serve { config } => run_server(&config).map(|()| String::new()),
+        #[cfg(feature = "emulate")]
+        Command::Emulate(args) => return emulate(args),
     };
     match outcome {
         Ok(text) => {
@@ -83,6 +88,21 @@ pub fn main() -> ExitCode {
                 | ExecutorError::Unit { .. } => 6,
                 ExecutorError::Json(_) | ExecutorError::Start(_) => 70,
             })
+        }
+    }
+}
+
+#[cfg(feature = "emulate")]
+fn emulate(args: crate::emulate::cli::Args) -> ExitCode {
+    tracing_subscriber::fmt()
+        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
+        .with_writer(io::stderr)
+        .init();
+    match crate::emulate::cli::run(args) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            let _ = writeln!(io::stderr().lock(), "ecomap-executor: {error}");
+            ExitCode::from(2)
         }
     }
 }

@@ -15,7 +15,10 @@
 //! The crate depends on `ecomap-instances`, `ecomap-graph` and ONNX Runtime, so that a board never
 //! compiles a solver.
 
+pub mod agent;
 pub mod cli;
+#[cfg(feature = "emulate")]
+pub mod emulate;
 pub mod clock;
 pub mod config;
 pub mod error;
@@ -23,9 +26,11 @@ pub mod http;
 pub mod input;
 pub mod load;
 pub mod orders;
+pub mod power;
 pub mod repository;
 pub mod runtime;
 pub mod serve;
 pub mod show;
+pub mod telemetry;
 
 pub use error::ExecutorError;
