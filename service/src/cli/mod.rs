@@ -1,7 +1,8 @@
-//! The command line: `ecomap solve|frontier|replay|study|explain|check|validate|estimate|dataset|profile|generate|export|serve|schema|catalog|inspect`.
+//! The command line: `ecomap solve|frontier|replay|study|explain|check|validate|estimate|dataset|profile|generate|export|serve|keys|schema|catalog|inspect`.
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
+mod access_args;
 mod catalog;
 mod check;
 mod dataset;
@@ -12,6 +13,8 @@ mod export;
 mod frontier;
 mod generate;
 mod inspect;
+mod jobs_args;
+mod keys;
 mod out;
 mod profile;
 mod progress;
@@ -67,6 +70,8 @@ enum Command {
     Export(export::Args),
     /// Run the HTTP service
     Serve(serve::Args),
+    /// Make, list and revoke API keys of the service
+    Keys(keys::Args),
     /// Solve one task for `serve`, from standard input
     #[command(hide = true)]
     Worker,
@@ -144,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Worker => {
             crate::worker::serve(&mut std::io::stdout()).map(|()| Exit::Ok).map_err(Into::into)
         }
