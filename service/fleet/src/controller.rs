@@ -308,7 +308,6 @@ impl Controller {
         let Caps { sites: caps, clips } = self.budgets.caps(now, ahead, (&spent, left), sites);
         let mut turn = Turn { clips, ..Turn::at(now, intensity.clone(), caps.clone()) };
         self.environment(&intensity, &caps)?;
-        self.last = Some((now, intensity));
         if let Some(running) = &self.running
             && !under(&running.power, &caps)
             && let Some(standing) = self.resolver.at_once(&change(&caps), &running.plan)?
@@ -326,9 +325,11 @@ impl Controller {
     /// # Errors
     /// As [`step`](Self::step).
     pub fn finish(&mut self, turn: &mut Turn) -> Result<(), FleetError> {
+        self.last = Some((turn.at, turn.intensity.clone()));
         let found = self.sought(turn)?;
         self.replace(&found, turn)?;
         turn.forced_off = self.forced_off(&turn.caps);
+        self.resolver.make_ready();
         Ok(())
     }
 

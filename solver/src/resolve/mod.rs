@@ -38,7 +38,7 @@ use crate::reduce;
 use crate::relax::Relaxation;
 use crate::solution::{Certificate, Solution, instance_hash};
 use crate::solve::{SolveOptions, Solver};
-use ecomap_instances::ids::{CapacityIx, OptionIx, SiteIx};
+use ecomap_instances::ids::{CapacityIx, SiteIx};
 use ecomap_instances::instance::{Instance, Sense};
 use ecomap_instances::issue::Issues;
 use ecomap_instances::objective::{Objective, Term};
@@ -98,7 +98,7 @@ pub struct Resolver {
     /// Counts changes after which stored things of a copy no longer fit.
     epoch: u64,
     /// Options that rows (7), (8a) and (10a) admit, by tenant; once somebody asks.
-    admissible: Option<Arc<Vec<Vec<OptionIx>>>>,
+    admissible: Option<Arc<quick::Menu>>,
 }
 
 impl Resolver {

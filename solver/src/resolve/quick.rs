@@ -8,8 +8,10 @@ use crate::error::SolverError;
 use crate::reduce;
 use crate::solve::SolveOptions;
 use crate::state::State;
-use ecomap_instances::ids::{OptionIx, TenantIx};
+use ecomap_instances::Instance;
+use ecomap_instances::ids::{ClassIx, ModeIx, OptionIx, TenantIx};
 use ecomap_instances::plan::Assignment;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 /// A plan that the checker accepts at the present budgets and intensities.
@@ -56,6 +58,13 @@ impl Resolver {
         Ok(found.map(|(plan, verdict)| Standing { plan, verdict, bound, repaired: by_repair }))
     }
 
+    /// Works out ahead of time what [`at_once`](Self::at_once) needs of the problem alone, so that a drop need not.
+    pub fn make_ready(&mut self) {
+        if self.linear() && !self.instance.classes.is_empty() {
+            self.admissible();
+        }
+    }
+
     /// The best stored plan at the present budgets, after a local search from it that `kicks` times starts anew beside
     /// it; 0 only looks it up. Deterministic by the seed. `None` when no stored plan fits, or for objectives whose plans are not
     /// pooled.
@@ -81,8 +90,8 @@ impl Resolver {
     }
 
     fn searched_from(&mut self, plan: &Assignment, kicks: usize) -> Option<Assignment> {
-        let kept = self.admissible();
-        let columns = columns::expand(&self.instance, &self.costs, &kept);
+        let menu = self.admissible();
+        let columns = columns::expand(&self.instance, &self.costs, &menu.kept);
         let problem = Problem::new(&self.instance, &self.costs, columns);
         let state = state_of(&problem, plan)?;
         let options = SolveOptions { work_limit: None, ..self.options.clone() };
@@ -90,13 +99,42 @@ impl Resolver {
     }
 
     /// Options that no budget excludes, found once.
-    pub(super) fn admissible(&mut self) -> Arc<Vec<Vec<OptionIx>>> {
-        if let Some(kept) = &self.admissible {
-            return Arc::clone(kept);
+    pub(super) fn admissible(&mut self) -> Arc<Menu> {
+        if let Some(menu) = &self.admissible {
+            return Arc::clone(menu);
         }
-        let kept = Arc::new(reduce::admissible(&self.loosened()).kept);
-        self.admissible = Some(Arc::clone(&kept));
-        kept
+        let menu = Arc::new(Menu::new(&self.instance, reduce::admissible(&self.loosened()).kept));
+        self.admissible = Some(Arc::clone(&menu));
+        menu
+    }
+}
+
+/// Options that rows (7), (8a) and (10a) admit.
+#[derive(Debug)]
+pub(super) struct Menu {
+    /// By tenant.
+    pub(super) kept: Vec<Vec<OptionIx>>,
+    /// By tenant: class, mode and the options there.
+    at: Vec<BTreeMap<(ClassIx, ModeIx), Vec<OptionIx>>>,
+}
+
+impl Menu {
+    fn new(instance: &Instance, kept: Vec<Vec<OptionIx>>) -> Self {
+        let at = instance.tenants.iter().zip(&kept).map(|(tenant, options)| {
+            let mut at: BTreeMap<(ClassIx, ModeIx), Vec<OptionIx>> = BTreeMap::new();
+            for option in options {
+                if let Some(host) = tenant.options.get(option.at()).and_then(|o| o.host.as_ref()) {
+                    at.entry((host.class, host.mode)).or_default().push(*option);
+                }
+            }
+            at
+        });
+        Self { at: at.collect(), kept }
+    }
+
+    /// Options of a tenant on boards of a class in a mode.
+    pub(super) fn at(&self, tenant: TenantIx, class: ClassIx, mode: ModeIx) -> &[OptionIx] {
+        self.at.get(tenant.at()).and_then(|at| at.get(&(class, mode))).map_or(&[], Vec::as_slice)
     }
 }
 

@@ -7,6 +7,7 @@
 //! passes over the options of the tenants at the sites concerned.
 
 use super::Resolver;
+use super::quick::Menu;
 use crate::columns::Column;
 use crate::pricing::Costs;
 use crate::state::State;
@@ -31,7 +32,7 @@ struct Step {
 struct Repair<'a> {
     instance: &'a Instance,
     costs: &'a Costs,
-    kept: &'a [Vec<OptionIx>],
+    menu: &'a Menu,
     state: State<'a>,
     /// Tenants on every board, in order.
     on: Vec<Vec<TenantIx>>,
@@ -43,8 +44,8 @@ impl Resolver {
         if !self.linear() || self.instance.classes.is_empty() {
             return None;
         }
-        let kept = self.admissible();
-        let mut repair = Repair::new(&self.instance, &self.costs, &kept, running)?;
+        let menu = self.admissible();
+        let mut repair = Repair::new(&self.instance, &self.costs, &menu, running)?;
         for site in 0..self.instance.sites.len() {
             while repair.over(site) > 0.0 {
                 let step = repair.cheapest(site)?;
@@ -57,14 +58,9 @@ impl Resolver {
 }
 
 impl<'a> Repair<'a> {
-    fn new(
-        instance: &'a Instance,
-        costs: &'a Costs,
-        kept: &'a [Vec<OptionIx>],
-        running: &Assignment,
-    ) -> Option<Self> {
+    fn new(instance: &'a Instance, costs: &'a Costs, menu: &'a Menu, running: &Assignment) -> Option<Self> {
         let state = State::new(instance);
-        let mut repair = Self { instance, costs, kept, state, on: vec![Vec::new(); instance.devices.len()] };
+        let mut repair = Self { instance, costs, menu, state, on: vec![Vec::new(); instance.devices.len()] };
         for (i, pick) in running.picks.iter().enumerate() {
             let Some(pick) = pick else { continue };
             let column = repair.column(TenantIx::new(i), pick.option, pick.device)?;
@@ -139,9 +135,9 @@ impl<'a> Repair<'a> {
             offer(self.tried(device, here.clone(), |_, _| None));
             let present = self.state.mode(device);
             for mode in (0..class.modes.len()).map(ModeIx::new).filter(|m| Some(*m) != present) {
-                offer(self.tried(device, here.clone(), |repair, tenant| {
-                    repair.best_on(tenant, device, |m| m == mode)
-                }));
+                offer(
+                    self.tried(device, here.clone(), |repair, tenant| repair.best_on(tenant, device, mode)),
+                );
             }
         }
         best.map(|(_, step)| step)
@@ -151,10 +147,9 @@ impl<'a> Repair<'a> {
     fn lighter(&mut self, tenant: TenantIx, device: DeviceIx) -> Option<Step> {
         let old = self.remove(tenant)?;
         let draw = |c: &Column| c.host(self.instance).map_or(Watts::ZERO, |(h, _)| h.dynamic).get();
-        let mode = old.host(self.instance).map(|(h, _)| h.mode);
+        let mode = old.host(self.instance)?.0.mode;
         let mut best: Option<(f64, Step)> = None;
-        for option in &self.kept[tenant.at()] {
-            let Some(column) = self.hosted(tenant, *option, device, |m| Some(m) == mode) else { continue };
+        for column in self.hosted(tenant, device, mode) {
             let watts = draw(&old) - draw(&column);
             let cost = column.cost - old.cost;
             let price = cost / watts;
@@ -212,26 +207,18 @@ impl<'a> Repair<'a> {
         }
     }
 
-    /// A column of `tenant` on `device` in a mode that is wanted.
-    fn hosted(
-        &self,
-        tenant: TenantIx,
-        option: OptionIx,
-        device: DeviceIx,
-        wanted: impl Fn(ModeIx) -> bool,
-    ) -> Option<Column> {
-        let of = &self.instance.tenants[tenant.at()];
-        let host = of.options[option.at()].host.as_ref()?;
-        let fits = host.class == self.instance.devices[device.at()].class && wanted(host.mode);
+    /// Columns of `tenant` on `device` in a mode.
+    fn hosted(&self, tenant: TenantIx, device: DeviceIx, mode: ModeIx) -> impl Iterator<Item = Column> {
+        let class = self.instance.devices[device.at()].class;
         let free = !self.instance.stability.frozen.contains(&tenant);
-        if fits && free && of.admits(device) { self.column(tenant, option, Some(device)) } else { None }
+        let admitted = free && self.instance.tenants[tenant.at()].admits(device);
+        let options = if admitted { self.menu.at(tenant, class, mode) } else { &[] };
+        options.iter().filter_map(move |option| self.column(tenant, *option, Some(device)))
     }
 
-    /// The cheapest column of `tenant` on `device` that fits, caps aside.
-    fn best_on(&self, tenant: TenantIx, device: DeviceIx, wanted: impl Fn(ModeIx) -> bool) -> Option<Column> {
-        self.kept[tenant.at()]
-            .iter()
-            .filter_map(|o| self.hosted(tenant, *o, device, &wanted))
+    /// The cheapest column of `tenant` on `device` in a mode that fits, caps aside.
+    fn best_on(&self, tenant: TenantIx, device: DeviceIx, mode: ModeIx) -> Option<Column> {
+        self.hosted(tenant, device, mode)
             .filter(|c| self.state.admits_anyhow(c))
             .min_by(|a, b| a.cost.total_cmp(&b.cost).then(a.pick.cmp(&b.pick)))
     }
@@ -245,15 +232,16 @@ impl<'a> Repair<'a> {
         out.sort_by(|a, b| self.shed_cost(*b).total_cmp(&self.shed_cost(*a)).then(a.cmp(b)));
         for tenant in out {
             let mut best: Option<(f64, Column)> = None;
-            for d in 0..self.instance.devices.len() {
-                let device = DeviceIx::new(d);
-                for option in &self.kept[tenant.at()] {
-                    let Some(column) = self.hosted(tenant, *option, device, |_| true) else { continue };
-                    let Some(idle) = self.state.idle_change(&column) else { continue };
-                    let class = self.instance.class_of(device);
-                    let cost = column.cost + self.costs.power(self.instance, class.site, Watts::new(idle));
-                    if best.is_none_or(|(least, _)| cost < least) && self.state.admits(&column) {
-                        best = Some((cost, column));
+            for device in (0..self.instance.devices.len()).map(DeviceIx::new) {
+                let class = self.instance.class_of(device);
+                for mode in (0..class.modes.len()).map(ModeIx::new) {
+                    for column in self.hosted(tenant, device, mode) {
+                        let Some(idle) = self.state.idle_change(&column) else { continue };
+                        let cost =
+                            column.cost + self.costs.power(self.instance, class.site, Watts::new(idle));
+                        if best.is_none_or(|(least, _)| cost < least) && self.state.admits(&column) {
+                            best = Some((cost, column));
+                        }
                     }
                 }
             }
