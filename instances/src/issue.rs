@@ -96,6 +96,33 @@ codes! {
     FamilyCount = "E1518", "published figure differs from the graph", "Check the figure, its unit and the model; a figure more than 5 % off is taken for a mistake.";
     CoreUnavailable = "E1601", "core not available", "Name cores that this process may run on (`taskset -p $$` shows them).";
     TooFewRuns = "E1602", "too few measured runs", "Measure longer windows, or more co-runs and repetitions.";
+    RunRepository = "E1701", "model repository not usable", "Check the manifest, sizes and permissions; every path must stay inside the repository and pass no symbolic link.";
+    RunModelMissing = "E1702", "model not in the repository", "Put the tier's model into the repository, or solve without this tier on the board.";
+    RunModelHash = "E1703", "model file differs from its manifest", "Restore the file, or describe the new one with `ecomap-executor repository add`.";
+    RunBlocks = "E1704", "blocks of the plan are not those of the model", "Price the plan with the blocks that the repository's manifest lists.";
+    RunCut = "E1705", "model cannot be cut there", "Cut where one tensor crosses (`ecomap inspect` lists the places).";
+    RunMemory = "E1706", "not enough memory for the new sessions", "Give smaller tiers, or stop what else uses the board's memory.";
+    RunOperator = "E1707", "operator that the unit cannot run", "Place the segment on another unit.";
+    RunProvider = "E1708", "execution provider missing", "Install an ONNX Runtime with this provider and its libraries, or place nothing on the unit.";
+    RunFellBack = "E1709", "nodes would run elsewhere than on the unit", "Place the segment on another unit, or let it pass with `fallback = \"report\"`.";
+    RunUnit = "E1710", "unit not available on this board", "Describe the unit in the executor's configuration, with cores that the process may run on.";
+    RunBoard = "E1711", "plan for another board", "Check the device's profile and name in scenario and configuration.";
+    RunFailed = "E1712", "runtime refuses the model", "Run the model with ONNX Runtime alone; the message is its own.";
+    RunConfig = "E1713", "executor's configuration not usable", "Compare with the example in docs/src/executor.md.";
+    RunTrace = "E1714", "unreadable arrival trace", "Write one arrival a line: milliseconds since the start, not falling.";
+    AgentStale = "E1750", "stale plan", "Number plans upwards; the answer's `highest` says from where on.";
+    AgentSignature = "E1751", "signature missing or wrong", "Sign with the key whose public half the agent was given.";
+    AgentBoard = "E1752", "orders for another board", "Check the agent's device and profile in its configuration.";
+    AgentConflict = "E1753", "version used for two plans", "Give every plan a version of its own.";
+    AgentNotPrepared = "E1754", "plan not prepared", "Send the plan again, with a new version, before committing it.";
+    AgentRunning = "E1755", "plan already runs", "A plan that runs is replaced by another, not aborted.";
+    AgentMode = "E1756", "power mode not available", "Use a mode that the board's `nvpmodel.conf` lists.";
+    AgentReboot = "E1757", "power mode needs a reboot", "Reboot the board into the mode by hand, or solve without it.";
+    AgentStore = "E1758", "plan cannot be kept", "Free space in the agent's state folder.";
+    AgentBusy = "E1759", "agent busy", "Try again; the agent works on one plan at a time.";
+    AgentOrders = "E1760", "orders that cannot be carried out", "Compare with the JSON Schema (`ecomap schema orders`) and with docs/src/board.md.";
+    AgentRefused = "E1761", "plan refused by the runtime", "Solve without the options that `refusals` names.";
+    AgentRenewal = "E1762", "stale renewal", "Number renewals upwards.";
 }
 
 impl fmt::Display for Code {

@@ -28,6 +28,7 @@ fn errors_page() -> String {
         ("E14", "Plans"),
         ("E15", "ONNX models and descriptions of model families"),
         ("E16", "Measurements"),
+        ("E17", "The executor"),
     ];
     let mut listed = 0;
     for (prefix, title) in groups {

@@ -1,15 +1,18 @@
 //! File formats: wire types (DTOs) that reject unknown fields, and their reading into domain
 //! types. Nothing past this module meets an unchecked number.
 
+pub mod agent_v1;
 pub mod catalog_v1;
 pub mod frontier_v1;
 pub mod gap;
 mod guess;
 pub mod instance_v1;
 pub mod mmkp;
+pub mod orders_v1;
 pub mod result_v1;
 pub mod scenario_v1;
 pub mod schema;
+pub mod telemetry_v1;
 mod text;
 
 pub use guess::{Format, Input, guess, read_any};

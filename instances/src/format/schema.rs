@@ -6,13 +6,16 @@
 use super::catalog_v1::{FamilyDto, ProfileDto};
 use super::frontier_v1::FrontierDto;
 use super::instance_v1::InstanceDto;
+use super::orders_v1::OrdersDto;
 use super::result_v1::ResultDto;
 use super::scenario_v1::ScenarioDto;
+use super::telemetry_v1::TelemetryDto;
 use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 /// Formats that have a schema, as [`schema`] names them.
-pub const NAMES: [&str; 6] = ["scenario", "instance", "result", "frontier", "profile", "family"];
+pub const NAMES: [&str; 8] =
+    ["scenario", "instance", "result", "frontier", "profile", "family", "orders", "telemetry"];
 
 /// The JSON Schema of version 1 of the format `name`; `None` when there is no such format.
 #[must_use]
@@ -26,6 +29,8 @@ pub fn schema(name: &str) -> Option<Value> {
         "frontier" => Some(of::<FrontierDto>("frontier", "A Pareto frontier: plans, and a bound on all.")),
         "profile" => Some(of::<ProfileDto>("profile", "A hardware profile of the catalogue.")),
         "family" => Some(of::<FamilyDto>("family", "A model family of the catalogue.")),
+        "orders" => Some(of::<OrdersDto>("orders", "What one board is to run: its part of a plan.")),
+        "telemetry" => Some(of::<TelemetryDto>("telemetry", "What a board measured in an interval.")),
         _ => None,
     }
 }

@@ -2,6 +2,7 @@
 
 use crate::ExecutorError;
 use ecomap_instances::format::result_v1::{DevicePlanDto, ResultDto, RunDto, TenantPlanDto};
+use ecomap_instances::format::scenario_v1::SegmentDto;
 use serde::Serialize;
 use std::collections::BTreeMap;
 
@@ -130,32 +131,18 @@ fn board(device: &DevicePlanDto) -> Result<Orders, ExecutorError> {
 
 fn task(tenant: &TenantPlanDto, run: &RunDto, mode: Option<&str>) -> Result<Task, ExecutorError> {
     let contradiction =
-        |what: &str| Err(ExecutorError::Inconsistent(format!("tenant `{}` {what}", tenant.tenant)));
+        |what: &str| ExecutorError::Inconsistent(format!("tenant `{}` {what}", tenant.tenant));
     if !tenant.served {
-        return contradiction("is shed and yet runs");
+        return Err(contradiction("is shed and yet runs"));
     }
     if mode != Some(run.mode.as_str()) {
-        return contradiction("needs another power mode than its device gets");
-    }
-    let mut next = 0;
-    for segment in &run.segments {
-        if segment.from_block != next || segment.to_block <= segment.from_block {
-            return contradiction("has segments that are not one chain of blocks");
-        }
-        next = segment.to_block;
-    }
-    if run.segments.is_empty() {
-        return contradiction("runs no block");
+        return Err(contradiction("needs another power mode than its device gets"));
     }
     Ok(Task {
         tenant: tenant.tenant.clone(),
         family: run.family.clone(),
         tier: run.tier.clone(),
-        segments: run
-            .segments
-            .iter()
-            .map(|s| Segment { unit: s.unit.clone(), from_block: s.from_block, to_block: s.to_block })
-            .collect(),
+        segments: chain(&run.segments).map_err(contradiction)?,
         rate_per_s: run.rate_per_s,
         slo: run
             .slo
@@ -166,7 +153,24 @@ fn task(tenant: &TenantPlanDto, run: &RunDto, mode: Option<&str>) -> Result<Task
     })
 }
 
-fn within_budget(orders: Orders) -> Result<Orders, ExecutorError> {
+/// Segments that are one chain of blocks from the first on.
+pub(crate) fn chain(segments: &[SegmentDto]) -> Result<Vec<Segment>, &'static str> {
+    let mut next = 0;
+    for segment in segments {
+        if segment.from_block != next || segment.to_block <= segment.from_block {
+            return Err("has segments that are not one chain of blocks");
+        }
+        next = segment.to_block;
+    }
+    if segments.is_empty() {
+        return Err("runs no block");
+    }
+    let copy =
+        |s: &SegmentDto| Segment { unit: s.unit.clone(), from_block: s.from_block, to_block: s.to_block };
+    Ok(segments.iter().map(copy).collect())
+}
+
+pub(crate) fn within_budget(orders: Orders) -> Result<Orders, ExecutorError> {
     let dynamic: f64 = orders.tasks.iter().map(|t| t.power_w).sum();
     let over = |value: f64, limit: f64| value > limit + TOLERANCE * limit.abs().max(1.0);
     if over(dynamic, orders.power_w) || orders.budget_w.is_some_and(|budget| over(orders.power_w, budget)) {

@@ -15,11 +15,12 @@ use ecomap_instances::Instance;
 use ecomap_instances::ids::{DeviceIx, SiteIx};
 use ecomap_instances::plan::Assignment;
 use ecomap_instances::units::{GramsPerKwh, Watts};
-use ecomap_solver::SolveOptions;
 use ecomap_solver::checker::{self, Verdict};
 use ecomap_solver::resolve::{BudgetChange, Resolver, Standing};
+use ecomap_solver::{CancelToken, Solution, SolveOptions};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 /// Points of a traced frontier.
 const POINTS: usize = 45;
@@ -46,6 +47,8 @@ pub enum Cause {
     Cap,
     /// It gains.
     Gain,
+    /// The fleet is another one: tenants or boards came or went, or what tenants ask for changed.
+    Change,
 }
 
 impl Cause {
@@ -56,6 +59,7 @@ impl Cause {
             Self::First => "first",
             Self::Cap => "cap",
             Self::Gain => "gain",
+            Self::Change => "change",
         }
     }
 }
@@ -81,6 +85,23 @@ pub struct Published {
     pub loss: f64,
     /// Tenants whose place or tier changed against the plan before.
     pub moves: usize,
+    /// The solver's answer that it came from, with its certificate; `None` for a plan that was carried over.
+    pub solution: Option<Arc<Solution>>,
+}
+
+/// A plan that was published before this controller began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// Its number; the next plan has the next one.
+    pub number: u64,
+    /// When it was published.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// The plan, as far as it is one of the present problem; `None` where nothing is left of it.
+    pub plan: Option<Assignment>,
+    /// Whether the fleet changed since.
+    pub changed: bool,
 }
 
 impl Published {
@@ -139,6 +160,8 @@ pub struct Controller {
     last: Option<(Timestamp, Vec<GramsPerKwh>)>,
     /// Cells that were solved.
     solved: BTreeSet<Vec<i64>>,
+    /// The fleet changed since the running plan was made.
+    changed: bool,
 }
 
 /// Most cells remembered; past it they are opened anew.
@@ -150,13 +173,62 @@ impl Controller {
     pub fn new(instance: Instance, zones: Vec<usize>, budgets: Budgets, settings: Settings) -> Self {
         let meter = Meter::new(instance.sites.len());
         let resolver = Resolver::new(instance, settings.options.clone());
-        let solved = BTreeSet::new();
-        Self { resolver, budgets, zones, settings, running: None, number: 0, meter, last: None, solved }
+        Self {
+            resolver,
+            budgets,
+            zones,
+            settings,
+            running: None,
+            number: 0,
+            meter,
+            last: None,
+            changed: false,
+            solved: BTreeSet::new(),
+        }
     }
 
     /// Looks for better plans another way from the next turn on.
     pub fn set_effort(&mut self, effort: Effort) {
         self.settings.effort = effort;
+    }
+
+    /// Goes on from a plan that was published before: numbers continue, and the next turn replaces it if a cap, the
+    /// checker or a gain says so. A plan of another size than the problem's is passed over.
+    pub fn resume(&mut self, past: Past) {
+        self.number = past.number;
+        self.changed = past.changed;
+        let instance = self.resolver.instance();
+        let size = (instance.tenants.len(), instance.devices.len());
+        let Some(plan) = past.plan.filter(|p| (p.picks.len(), p.modes.len()) == size) else { return };
+        let verdict = self.judge(&plan);
+        self.running = Some(Published {
+            number: past.number,
+            at: past.at,
+            cause: past.cause,
+            value: verdict.evaluation.value,
+            bound: None,
+            loss: loss(&verdict),
+            power: verdict.evaluation.sites.iter().map(|s| s.power).collect(),
+            moves: 0,
+            plan,
+            solution: None,
+        });
+    }
+
+    /// Goes on from what a meter counted before.
+    pub fn restore_meter(&mut self, meter: Meter) {
+        self.meter = meter;
+    }
+
+    /// The policies, to restore what they hold.
+    pub fn budgets_mut(&mut self) -> &mut Budgets {
+        &mut self.budgets
+    }
+
+    /// Asks a solve under way to end with what it has, and every later one.
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.settings.options.cancel.clone()
     }
 
     /// The plan that runs.
@@ -257,6 +329,7 @@ impl Controller {
             meter: self.meter.clone(),
             last: self.last.clone(),
             solved: self.solved.clone(),
+            changed: self.changed,
         }
     }
 
@@ -328,6 +401,7 @@ impl Controller {
         self.last = Some((turn.at, turn.intensity.clone()));
         let found = self.sought(turn)?;
         self.replace(&found, turn)?;
+        self.changed = false;
         turn.forced_off = self.forced_off(&turn.caps);
         self.resolver.make_ready();
         Ok(())
@@ -429,15 +503,22 @@ impl Controller {
         };
         let verdict = self.judge(&running.plan);
         if !verdict.passes() || !under(&running.power, &turn.caps) {
-            turn.published.push(self.publish(found.plan(&turn.caps)?, now, Cause::Cap)?);
+            let cause = if self.changed { Cause::Change } else { Cause::Cap };
+            turn.published.push(self.publish(found.plan(&turn.caps)?, now, cause)?);
             return Ok(());
         }
         let Found::Plan(standing) = found else { return Ok(()) };
         let (value, loss) = (verdict.evaluation.value, loss(&verdict));
         let by = value - standing.verdict.evaluation.value;
         let gain = if self.minimises() { by } else { -by };
-        if gain > self.settings.gain {
-            turn.published.push(self.publish(standing, now, Cause::Gain)?);
+        let pays = gain > self.settings.gain;
+        if self.changed && !pays {
+            // Another fleet has another plan, if only because it lists other tenants or boards.
+            let kept = Standing { plan: running.plan.clone(), verdict, ..(**standing).clone() };
+            turn.published.push(self.publish(&kept, now, Cause::Change)?);
+        } else if pays {
+            let cause = if self.changed { Cause::Change } else { Cause::Gain };
+            turn.published.push(self.publish(standing, now, cause)?);
         } else if let Some(running) = &mut self.running {
             (running.bound, running.value, running.loss) = (standing.bound, value, loss);
         }
@@ -475,6 +556,7 @@ impl Controller {
             .as_ref()
             .map_or(0, |before| before.plan.picks.iter().zip(&plan.picks).filter(|(a, b)| a != b).count());
         self.number += 1;
+        let solution = self.resolver.solution(standing);
         let published = Published {
             number: self.number,
             at: now,
@@ -485,6 +567,7 @@ impl Controller {
             power,
             moves,
             plan,
+            solution: Some(Arc::new(solution)),
         };
         self.running = Some(published.clone());
         Ok(published)

@@ -286,6 +286,13 @@ impl Resolver {
     }
 
     fn wrap(&self, found: Option<(Assignment, Verdict)>, known: &Known, method: &'static str) -> Solution {
+        let mut solution = self.unnamed(found, known, method);
+        solution.certificate.instance_hash = instance_hash(&self.instance);
+        solution
+    }
+
+    /// A solution without the hash of the instance, which takes longer than all else.
+    fn unnamed(&self, found: Option<(Assignment, Verdict)>, known: &Known, method: &'static str) -> Solution {
         let (plan, verdict) = found.unzip();
         let primal = verdict.as_ref().map(|v| v.evaluation.value);
         let dual = known.bound.map(|bound| match primal {
@@ -311,7 +318,7 @@ impl Resolver {
                 nodes: 0,
                 cuts: 0,
                 seed: self.options.seed,
-                instance_hash: instance_hash(&self.instance),
+                instance_hash: String::new(),
                 method,
                 levels: Vec::new(),
             },

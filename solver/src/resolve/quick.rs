@@ -1,11 +1,12 @@
 //! Plans in time for a promise: without a proof, without waiting.
 
-use super::{BudgetChange, Resolver};
+use super::{BudgetChange, Known, Resolver};
 use crate::baselines::{Problem, local};
 use crate::checker::{self, Verdict};
 use crate::columns;
 use crate::error::SolverError;
 use crate::reduce;
+use crate::solution::Solution;
 use crate::solve::SolveOptions;
 use crate::state::State;
 use ecomap_instances::Instance;
@@ -23,11 +24,21 @@ pub struct Standing {
     pub verdict: Verdict,
     /// No plan is better, in the objective's sense; `None` where nothing is proven.
     pub bound: Option<f64>,
-    /// Whether it was made from the running plan, not found in the store.
+    /// Whether it was made from another plan, not found in the store.
     pub repaired: bool,
 }
 
 impl Resolver {
+    /// A standing plan as a solution. The hash of the instance is left empty: it takes longer to print a large problem than
+    /// to answer a drop; whoever shows the certificate fills it in ([`crate::solution::instance_hash`]).
+    #[must_use]
+    pub fn solution(&self, standing: &Standing) -> Solution {
+        let value = standing.verdict.evaluation.value;
+        let known = Known { plan: None, value: Some(value), bound: standing.bound, infeasible: false };
+        let method = if standing.repaired { "repair" } else { "pool" };
+        self.unnamed(Some((standing.plan.clone(), standing.verdict.clone())), &known, method)
+    }
+
     /// Takes new budgets over and returns, without a solve, the better of two plans: the cheapest stored one that fits,
     /// and `running` with as little taken from it as makes it fit. `None` when neither passes the checker.
     ///
