@@ -60,9 +60,8 @@ impl Strategy {
         Self { direct: 2_000, core: 20_000, enumerate: true, prices: true, agents: true };
 }
 
-/// Columns open after pricing, beyond one a tenant, from which on the time goes to moves first, and its share then.
+/// Columns open after pricing, beyond one a tenant, from which on the time goes to moves first.
 const OPEN: usize = 150;
-const LONG: f64 = 0.9;
 
 /// The exact solver.
 #[derive(Debug, Clone, Copy)]
@@ -413,11 +412,11 @@ impl<'a, 'o> Run<'a, 'o> {
             .then(|| self.priced(costs, columns))
             .flatten();
         if let Some(priced) = &priced
-            && self.within_gap(priced.best.as_ref(), Some(priced.proven))
+            && self.within_gap(priced.best.as_ref(), Some(priced.bound))
         {
             return Ok(Reached {
                 plan: priced.best.clone(),
-                dual: Some(priced.proven),
+                dual: Some(priced.bound),
                 nodes: 0,
                 termination: Termination::GapReached,
                 method: "price decomposition",
@@ -458,7 +457,6 @@ impl<'a, 'o> Run<'a, 'o> {
         if let (Some(priced), Some((_, value))) = (&priced, &start) {
             let mut reached = self.fixed_by_prices(costs, columns, priced, *value, start.as_ref())?;
             reached.nodes += tried;
-            reached.dual = tighter(reached.dual, Some(priced.proven));
             return Ok(reached);
         }
         if count <= self.strategy.direct {
@@ -533,19 +531,17 @@ impl<'a, 'o> Run<'a, 'o> {
         let mut found = search(Effort::Short, until(0.5))?;
         // Where so many columns are left open HiGHS proves nothing in time, but moves still find better plans.
         let open = found.near().saturating_sub(columns.len());
-        if open > OPEN && !self.within_gap(found.best.as_ref(), Some(found.proven)) {
-            found = search(Effort::Long, until(LONG))?;
+        if open > OPEN && !self.within_gap(found.best.as_ref(), Some(found.bound)) {
+            found = search(Effort::Long, until(0.6))?;
         }
         self.clocked("prices", at);
-        let constant = self.instance.tenants.iter().map(|t| costs.switching(t)).sum::<f64>();
-        found.bound += constant;
-        found.proven += constant;
+        found.bound += self.instance.tenants.iter().map(|t| costs.switching(t)).sum::<f64>();
         found.best = found.best.and_then(|(plan, _)| {
             let passes = checker::check(self.instance, &plan, &self.objective).passes();
             let value = plan_value(self.instance, costs, &plan)?;
             passes.then_some((plan, value))
         });
-        self.report(found.best.as_ref().map(|b| b.1), Some(found.proven), 0);
+        self.report(found.best.as_ref().map(|b| b.1), Some(found.bound), 0);
         Some(found)
     }
 

@@ -43,10 +43,8 @@ impl Priced {
 pub(crate) struct Priced {
     /// A plan and its cost.
     pub best: Option<(Assignment, f64)>,
-    /// No plan costs less, by the prices alone.
+    /// No plan costs less.
     pub bound: f64,
-    /// No plan costs less, by prices and branching: at least `bound`.
-    pub proven: f64,
     /// Per tenant and column: a plan that takes it costs at least `bound` + regret.
     pub regret: Vec<Vec<f64>>,
 }
@@ -126,6 +124,5 @@ pub(crate) fn search(
             (0..list.len()).map(|j| problem.regret(&certificate, &answer.prices, i, j)).collect()
         })
         .collect();
-    let proven = -answer.bound.min(certificate.bound);
-    Some(Priced { best, bound: -certificate.bound, proven, regret })
+    Some(Priced { best, bound: -certificate.bound, regret })
 }

@@ -24,9 +24,7 @@
 //! 4. [`search`] rounds: the best options at these prices, repaired at least regret, then moves of
 //!    one, two and three classes among those of least regret. The gap of a plan is exactly
 //!    Σ_k λ_k·slack_k + Σ_i regret_i, so the search knows how far it is.
-//! 5. Where the gap asked for is fine, branch and bound over the few options of least regret lowers the
-//!    bound meanwhile: any plan that takes another option is worth at most L(λ) less its regret.
-//! 6. [`pool`] keeps prices and plans: for other capacities each stored price gives a bound that
+//! 5. [`pool`] keeps prices and plans: for other capacities each stored price gives a bound that
 //!    is linear in them, and each stored plan fits or not, so a changed cap has a certified answer
 //!    before anything is solved.
 //!
@@ -35,15 +33,12 @@
 mod core;
 mod dual;
 pub mod generate;
-mod lower;
 pub mod pool;
 pub mod prices;
 mod problem;
 pub mod search;
-mod simplex;
 mod solve;
 mod sweep;
-mod tree;
 
 pub use problem::{Builder, Problem, ProblemError};
 pub use solve::{Answer, Limits, solve, solve_from};

@@ -178,7 +178,6 @@ impl Pool {
             choice: known.plan.and_then(|at| self.plans.get(at)).map(|p| p.choice.clone()),
             value: known.value,
             bound: known.bound,
-            priced: known.bound,
             prices: self.tightest(capacity).map_or_else(Vec::new, |(p, _)| p.prices.clone()),
             work: 0,
         }
@@ -186,9 +185,9 @@ impl Pool {
 
     /// Stores what a solve at the problem's present capacities gave.
     fn keep(&mut self, answer: &Answer) {
-        if answer.priced.is_finite() && answer.prices.iter().all(|p| p.is_finite()) {
+        if answer.bound.is_finite() && answer.prices.iter().all(|p| p.is_finite()) {
             let priced: f64 = answer.prices.iter().zip(self.problem.capacity()).map(|(p, c)| p * c).sum();
-            self.priced.push(Priced { prices: answer.prices.clone(), constant: answer.priced - priced });
+            self.priced.push(Priced { prices: answer.prices.clone(), constant: answer.bound - priced });
             if self.priced.len() > self.most {
                 self.priced.remove(0);
             }

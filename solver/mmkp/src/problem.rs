@@ -159,8 +159,6 @@ pub struct Problem {
     pub(crate) fine: Option<Fine>,
     /// Rows in which all weights are whole and small enough for single precision to add them exactly.
     pub(crate) whole: Vec<bool>,
-    /// Whether all values are whole.
-    pub(crate) whole_values: bool,
     /// Mean over classes of the distance between best and worst value: the scale of regrets.
     pub(crate) spread: f64,
     /// Mean of the weights of each row that are not 0; 1 where all are.
@@ -204,7 +202,6 @@ impl Problem {
         let fine = !from.value.iter().chain(&from.weight).all(|x| exact(*x));
         let mut this = Self {
             whole: whole(from),
-            whole_values: from.value.iter().all(|v| v.fract() == 0.0),
             spread: spread(from),
             scale: scale(from),
             capacity: from.capacity.clone(),

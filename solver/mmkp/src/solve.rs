@@ -1,7 +1,6 @@
 //! Prices, certificate, rounding: the whole way.
 
 use crate::core::Core;
-use crate::lower::Lowered;
 use crate::prices::{Priced, find};
 use crate::problem::Problem;
 use crate::search::{Candidate, Field, Found, Search};
@@ -16,9 +15,6 @@ const LEAST: [usize; 5] = [100, 140, 200, 300, 500];
 const SLICE: u64 = 400_000;
 /// Searches side by side from the second round on; fixed, so that plans do not depend on threads.
 const STREAMS: u64 = 4;
-
-/// Nodes by which the bound is lowered in the second round; they double.
-const NODES: u64 = 100;
 
 /// When a solve may stop.
 #[derive(Clone, Copy)]
@@ -52,9 +48,7 @@ pub struct Answer {
     pub value: f64,
     /// No plan is worth more.
     pub bound: f64,
-    /// The bound that the prices alone prove (22): at least `bound`, which branching may have lowered.
-    pub priced: f64,
-    /// Prices.
+    /// Prices that prove the bound.
     pub prices: Vec<f64>,
     /// Vectors compared.
     pub work: u64,
@@ -111,43 +105,16 @@ pub(crate) fn round<const W: usize>(
     let base = certificate.best.clone();
     let judged = problem.judge(&base);
     let bound = certificate.bound;
-    let mut answer = Answer {
-        choice: None,
-        value: f64::NEG_INFINITY,
-        bound,
-        priced: bound,
-        prices: prices.clone(),
-        work: 0,
-    };
+    let mut answer =
+        Answer { choice: None, value: f64::NEG_INFINITY, bound, prices: prices.clone(), work: 0 };
     if problem.fits(&judged.1) {
         (answer.choice, answer.value) = (Some(base.clone()), judged.0);
     }
     let (mut candidates, mut all_listed) = (Vec::new(), false);
-    let mut lowered = Lowered::<W>::new(problem, certificate);
-    let goal_of = |bound: f64| bound - limits.gap * bound.abs() / (1.0 + limits.gap);
-    let mut goal = goal_of(bound);
-    let mut nodes = NODES;
+    let goal = bound - limits.gap * bound.abs() / (1.0 + limits.gap);
     let mut fields: Vec<Option<Field<W>>> = FIELDS.iter().map(|_| None).collect();
     let mut slice = SLICE;
     for round in 0_u64.. {
-        if round > 0 && answer.value < goal && answer.value.is_finite() {
-            while lowered.wants(candidates.len()) && !all_listed {
-                let count = 2 * candidates.len().max(wanted(0, problem.rows()));
-                candidates = listed(problem, &mut priced, certificate, count);
-                all_listed = candidates.len() < count;
-            }
-            let enough = answer.value + limits.gap * answer.value.abs();
-            let (plan, near) = ((&base[..], judged.0, &judged.1[..]), (&candidates[..], all_listed));
-            let before = lowered.work;
-            let found = lowered.grow(near, plan, (answer.value, enough), nodes, limits.stop);
-            answer.work += lowered.work - before;
-            if let Some(found) = found {
-                adopt(problem, &base, &found, &mut answer);
-            }
-            nodes = nodes.saturating_mul(2);
-        }
-        answer.bound = lowered.bound(answer.value);
-        goal = goal_of(answer.bound);
         for (n, slot) in fields.iter_mut().enumerate() {
             if answer.value >= goal || (limits.stop)() || answer.work >= limits.work {
                 return answer;
