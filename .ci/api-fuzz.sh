@@ -19,7 +19,7 @@ fi
 
 work=$(mktemp -d)
 "$binary" serve --listen 127.0.0.1:0 --scenario tiny --max-time-limit 2 --store "$work/store.db" \
-    --jobs-per-key 100000 --jobs 100000 --audit "$work/audit.jsonl" >"$work/banner" 2>"$work/log" &
+    --no-demo --jobs-per-key 100000 --jobs 100000 --audit "$work/audit.jsonl" >"$work/banner" 2>"$work/log" &
 service=$!
 trap 'kill "$service" 2>/dev/null || true; wait "$service" 2>/dev/null || true; rm -rf "$work"' EXIT
 for _ in $(seq 300); do

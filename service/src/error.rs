@@ -65,9 +65,6 @@ pub enum ServiceError {
     /// The time allowed ran out before the solver could start.
     #[error("the time allowed was used up before the solver could start")]
     NoTimeLeft,
-    /// The store failed.
-    #[error("the store: {0}")]
-    Store(#[from] ecomap_store::StoreError),
     /// The solver failed.
     #[error(transparent)]
     Solver(#[from] SolverError),
@@ -116,6 +113,20 @@ pub enum ServiceError {
     /// The operating system gives no random bytes.
     #[error("no random bytes: {0}")]
     Random(String),
+    /// The store cannot be opened, or fails.
+    #[error("the store: {0}")]
+    Store(#[from] ecomap_store::StoreError),
+    /// The configuration of carbon sources does not hold.
+    #[error("{path}: {what}")]
+    Sources {
+        /// File.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The client for carbon sources cannot be made.
+    #[error("cannot make the client for carbon sources: {0}")]
+    Client(String),
     /// A thread or the runtime cannot be started.
     #[error("cannot start the service: {0}")]
     Start(#[source] std::io::Error),

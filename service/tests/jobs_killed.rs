@@ -19,7 +19,7 @@ struct Service {
 impl Service {
     fn start(store: &Path) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_ecomap"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--workers", "1", "--store"])
+            .args(["serve", "--no-demo", "--listen", "127.0.0.1:0", "--workers", "1", "--store"])
             .arg(store)
             .env("ECOMAP_LOG", "off")
             .stdout(Stdio::piped())

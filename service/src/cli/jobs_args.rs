@@ -1,15 +1,11 @@
-//! Arguments of `ecomap serve` on jobs and their store.
+//! Arguments of `ecomap serve` on jobs.
 
 use super::parse_seconds;
 use crate::jobs::JobsConfig;
-use std::path::PathBuf;
 use std::time::Duration;
 
 #[derive(Debug, clap::Args)]
 pub(super) struct JobsArgs {
-    /// File of what must outlive the process (SQLite); forgotten at its end when absent
-    #[arg(long, env = "ECOMAP_STORE", value_name = "FILE")]
-    pub(super) store: Option<PathBuf>,
     /// Seconds for which an ended job, and the answer under its Idempotency-Key, is kept
     #[arg(long, env = "ECOMAP_JOB_TTL", value_name = "SECONDS", default_value = "86400", value_parser = parse_seconds)]
     job_ttl: f64,

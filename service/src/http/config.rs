@@ -6,6 +6,7 @@ use crate::jobs::JobsConfig;
 use crate::pipeline::Sizes;
 use crate::telemetry::OtlpConfig;
 use crate::worker::Isolated;
+use ecomap_store::Settings;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -41,12 +42,22 @@ pub struct Config {
     pub max_options: u64,
     /// How long running requests may go on after a signal to stop.
     pub grace: Duration,
+    /// File of the store; `None`: in memory, forgotten when the service ends.
+    pub store: Option<PathBuf>,
+    /// How much the store keeps, the most fleets among it.
+    pub kept: Settings,
+    /// Configuration of carbon sources (TOML).
+    pub sources: Option<PathBuf>,
+    /// Whether to begin with a fleet of the loaded scenario on a synthetic, accelerated day.
+    pub demo: bool,
+    /// Solver threads of all fleets together.
+    pub fleet_workers: usize,
+    /// Most streams of events.
+    pub max_streams: usize,
     /// Processes to solve in; `None`: on the solver threads.
     pub isolated: Option<Isolated>,
     /// Keys, trusted hosts and origins, rates, audit log.
     pub access: AccessConfig,
-    /// File of what must not be forgotten; `None`: forgotten when the process ends.
-    pub store: Option<PathBuf>,
     /// Bounds of jobs.
     pub jobs: JobsConfig,
     /// Collector of spans; `None`: nobody collects.
@@ -71,9 +82,14 @@ impl Default for Config {
             max_threads: u32::try_from(cores).unwrap_or(1),
             max_options: 2_000_000,
             grace: Duration::from_secs(10),
+            store: None,
+            kept: Settings::default(),
+            sources: None,
+            demo: false,
+            fleet_workers: cores.div_ceil(2),
+            max_streams: 256,
             isolated: None,
             access: AccessConfig::default(),
-            store: None,
             jobs: JobsConfig::default(),
             otlp: None,
         }

@@ -2,6 +2,7 @@
 
 use crate::access::audit::Audit;
 use crate::http::body::Budget;
+use crate::http::fleet_metrics::FleetMetrics;
 use crate::http::pool::Pool;
 use crate::jobs::metrics::JobMetrics;
 use crate::telemetry::Spans;
@@ -77,6 +78,8 @@ pub struct Metrics {
     key_limited: Family<KeyLabel, Counter>,
     keys: Gauge,
     displaced: Gauge,
+    /// Of fleets; to be refreshed before they are read.
+    pub fleets: FleetMetrics,
     /// Open connections.
     pub connections: Gauge,
     queue_depth: Gauge,
@@ -106,6 +109,7 @@ impl Metrics {
             key_limited: Family::default(),
             keys: Gauge::default(),
             displaced: Gauge::default(),
+            fleets: FleetMetrics::default(),
             connections: Gauge::default(),
             queue_depth: Gauge::default(),
             in_flight: Gauge::default(),
@@ -158,6 +162,7 @@ impl Metrics {
             "Waiting requests that made room for others, so far",
             self.displaced.clone(),
         );
+        self.fleets.register(r);
         r.register_with_unit("process_resident", "Resident memory", Unit::Bytes, self.resident.clone());
     }
 

@@ -8,8 +8,10 @@ use crate::explain::plan::PlanExplanation;
 use crate::http::handlers::check::Checked;
 use crate::http::handlers::lists::{ScenarioList, SchemaList, SolverList};
 use crate::http::handlers::validate::Valid;
+use crate::http::openapi_fleets;
 use crate::http::problem::{Kind, ProblemDto};
-use crate::http::routes::ROUTES;
+use crate::http::routes;
+use crate::input;
 use ecomap_instances::format::frontier_v1::FrontierDto;
 use ecomap_instances::format::instance_v1::InstanceDto;
 use ecomap_instances::format::result_v1::ResultDto;
@@ -44,12 +46,14 @@ pub fn document() -> Value {
         "tags": [
             { "name": "solve", "description": "Plans and proofs." },
             { "name": "jobs", "description": "Solves that outlive their requests." },
+            { "name": "fleets", "description": "Fleets kept solved while carbon intensity moves their caps." },
             { "name": "lists", "description": "What there is." },
             { "name": "admin", "description": "For those who run the service." },
         ],
         "paths": paths,
         "components": {
             "schemas": schemas.finish(),
+            "examples": { EXAMPLE: { "summary": "The embedded scenario of that name.", "value": example() } },
             "securitySchemes": { "key": { "type": "http", "scheme": "bearer",
                 "description": "A key that `ecomap keys add` made. On the loopback address a service may run \
                     without keys." } },
@@ -57,8 +61,16 @@ pub fn document() -> Value {
     })
 }
 
+/// Scenario that stands as an example for every route that takes one.
+const EXAMPLE: &str = "tiny";
+
+fn example() -> Value {
+    let document = input::embedded(EXAMPLE);
+    document.and_then(|d| serde_json::from_slice(&d.bytes).ok()).unwrap_or_default()
+}
+
 /// Collects the schemas that operations refer to.
-struct Schemas(SchemaGenerator);
+pub(super) struct Schemas(SchemaGenerator);
 
 impl Schemas {
     fn new() -> Self {
@@ -67,7 +79,7 @@ impl Schemas {
         Self(settings.into_generator())
     }
 
-    fn of<T: schemars::JsonSchema>(&mut self) -> Value {
+    pub(super) fn of<T: schemars::JsonSchema>(&mut self) -> Value {
         self.0.subschema_for::<T>().to_value()
     }
 
@@ -76,16 +88,16 @@ impl Schemas {
     }
 }
 
-fn json_body(schema: &Value) -> Value {
+pub(super) fn json_body(schema: &Value) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
-fn operation(tag: &str, id: &str, summary: &str, answers: &Value) -> Value {
+pub(super) fn operation(tag: &str, id: &str, summary: &str, answers: &Value) -> Value {
     json!({ "tags": [tag], "operationId": id, "summary": summary, "responses": answers })
 }
 
 /// Answers with the problems of `kinds` added, merged by status.
-fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
+pub(super) fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
     let Some(map) = answers.as_object_mut() else { return answers };
     for kind in kinds {
         let line = format!("`{}` {}. {}", kind.code(), kind.title(), kind.remedy());
@@ -108,13 +120,13 @@ fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
     answers
 }
 
-fn query(name: &str, description: &str, schema: &Value) -> Value {
+pub(super) fn query(name: &str, description: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
 }
 
-fn path_name(description: &str) -> Value {
+pub(super) fn path_name(description: &str, example: &str) -> Value {
     json!({ "name": "name", "in": "path", "required": true, "description": description,
-            "schema": { "type": "string" } })
+            "example": example, "schema": { "type": "string" } })
 }
 
 fn solve_parameters() -> Value {
@@ -217,7 +229,7 @@ fn frontier_parameters() -> Value {
     json!(list)
 }
 
-const BODY_PROBLEMS: [Kind; 8] = [
+pub(super) const BODY_PROBLEMS: [Kind; 8] = [
     Kind::Query,
     Kind::Cut,
     Kind::Slow,
@@ -231,9 +243,10 @@ const BODY_PROBLEMS: [Kind; 8] = [
 fn paths(schemas: &mut Schemas) -> Map<String, Value> {
     let mut paths: Map<String, Value> = Map::new();
     let problem = schemas.of::<ProblemDto>();
-    for route in ROUTES {
-        let described =
-            jobs::describe(route.method, route.path, schemas).or_else(|| describe(route.path, schemas));
+    for route in routes::all() {
+        let described = openapi_fleets::describe(route, schemas)
+            .or_else(|| jobs::describe(route.method, route.path, schemas))
+            .or_else(|| describe(route.path, schemas));
         if let Some(mut operation) = described {
             guard(&mut operation, rights::need(route.method, route.path), &problem);
             let entry = paths.entry(route.path).or_insert_with(|| json!({}));
@@ -265,7 +278,13 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
     let any = json!({ "type": "object" });
     let posted = |operation: Value, body: Value, extra: &[Kind]| {
         let mut operation = operation;
-        operation["requestBody"] = json!({ "required": true, "content": json_body(&body) });
+        let mut content = json_body(&body);
+        // `/v1/check` takes a pair, of which there is no ready example.
+        if path != "/v1/check" {
+            let example = format!("#/components/examples/{EXAMPLE}");
+            content["application/json"]["examples"] = json!({ EXAMPLE: { "$ref": example } });
+        }
+        operation["requestBody"] = json!({ "required": true, "content": content });
         let kinds: Vec<Kind> = BODY_PROBLEMS.iter().chain(extra).copied().collect();
         let answers = operation["responses"].take();
         operation["responses"] = with_problems(answers, &kinds, &problem);
@@ -362,7 +381,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             let answers = ok("The document.", &schemas.of::<ScenarioDto>());
             let answers = with_problems(answers, &[Kind::NotFound], &problem);
             let mut get = operation("lists", "scenario", "A scenario's document.", &answers);
-            get["parameters"] = json!([path_name("Name, as listed.")]);
+            get["parameters"] = json!([path_name("Name, as listed.", EXAMPLE)]);
             get
         }
         "/v1/schemas" => {
@@ -373,7 +392,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
                 "content": { "application/schema+json": { "schema": any } } } });
             let answers = with_problems(answers, &[Kind::NotFound], &problem);
             let mut get = operation("lists", "schema", "The JSON Schema of a format.", &answers);
-            get["parameters"] = json!([path_name("Name, as listed.")]);
+            get["parameters"] = json!([path_name("Name, as listed.", "scenario")]);
             get
         }
         "/live" => operation("admin", "live", "Whether the process answers.", &ok("It does.", &any)),
@@ -431,7 +450,7 @@ mod tests {
     #[test]
     fn every_route_is_described() {
         let document = document();
-        for route in ROUTES.iter().filter(|r| r.path != "/docs/{file}") {
+        for route in routes::all().filter(|r| r.path != "/docs/{file}") {
             let operation = &document["paths"][route.path][route.method.to_ascii_lowercase()];
             assert!(operation["responses"].is_object(), "{} {}", route.method, route.path);
             assert!(operation["operationId"].is_string());

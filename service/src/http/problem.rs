@@ -63,6 +63,11 @@ kinds! {
     Invalid = "E4022", 422, "invalid document", "Mend what `errors` lists; POST /v1/validate checks without solving.";
     Oversize = "E4023", 422, "problem too large for this service", "Split the problem, solve it with `ecomap solve`, or raise --max-options where the service is run.";
     Unsupported = "E4024", 422, "not handled by this solver", "Choose another solver (GET /v1/solvers) or objective.";
+    NoFleet = "E4104", 404, "no such fleet", "GET /v1/fleets lists them; PUT makes one.";
+    NoPlan = "E4105", 404, "no such plan", "GET /v1/fleets/{id}/plans lists those that are kept.";
+    FleetsFull = "E4109", 409, "too many fleets", "Delete one, or raise --max-fleets where the service is run.";
+    Precondition = "E4112", 412, "precondition failed", "GET the fleet, look at what changed, and try again with its ETag.";
+    Streams = "E4129", 503, "too many streams", "Try again after the seconds that the header Retry-After names, or raise --max-streams where the service is run.";
     Unauthorized = "E4150", 401, "key missing or not valid", "Send `Authorization: Bearer` with a key that `ecomap keys add` made.";
     Forbidden = "E4151", 403, "not allowed for this key", "Use a key of the role that `detail` names.";
     Foreign = "E4152", 403, "foreign site or host", "Reach the service by a local name, or let its operator allow the host or origin that `detail` speaks of.";

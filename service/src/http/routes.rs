@@ -2,6 +2,7 @@
 
 use crate::access::Caller;
 use crate::http::body::{self, BodyStream};
+use crate::http::fleet_routes;
 use crate::http::handlers::{self, Head};
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::App;
@@ -17,13 +18,18 @@ use warp::{Filter, Rejection, Reply};
 /// A route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// `GET` (which includes `HEAD`), `POST` or `DELETE`.
+    /// `GET` (which includes `HEAD`), `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'static str,
     /// Path template.
     pub path: &'static str,
 }
 
 /// Every route.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(fleet_routes::ROUTES)
+}
+
+/// The routes of this table; [`all`] has those of fleets too.
 pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/" },
     Route { method: "POST", path: "/v1/solve" },
@@ -67,12 +73,12 @@ impl Route {
 /// The template that a path fits, or `other`.
 #[must_use]
 pub fn template(path: &str) -> &'static str {
-    ROUTES.iter().find(|r| r.fits(path)).map_or("other", |r| r.path)
+    all().find(|r| r.fits(path)).map_or("other", |r| r.path)
 }
 
 /// What to say when no route took the request: 405 where another method would do, else 404.
 fn nowhere(path: &str, method: &Method) -> Problem {
-    let mut allowed: Vec<&str> = ROUTES.iter().filter(|r| r.fits(path)).map(|r| r.method).collect();
+    let mut allowed: Vec<&str> = all().filter(|r| r.fits(path)).map(|r| r.method).collect();
     if allowed.is_empty() {
         return Problem::new(Kind::NotFound, "there is nothing at this path");
     }
@@ -128,6 +134,22 @@ pub fn routes(
     let check = warp::path!("v1" / "check").and(posts.clone()).then(handlers::check::post);
     let explain = warp::path!("v1" / "explain").and(posts.clone()).then(handlers::explain::post);
     let frontier = warp::path!("v1" / "frontier").and(posts).then(handlers::frontier::post);
+
+    let fleets = warp::path!("v1" / "fleets" / ..)
+        .and(warp::path::tail())
+        .and(warp::method())
+        .and(with.clone())
+        .and(head())
+        .and(stream())
+        .and_then(|tail: warp::path::Tail, method: Method, app, head, stream| async move {
+            match fleet_routes::target(&method, tail.as_str()) {
+                Some(target) => {
+                    Ok::<Response, Rejection>(fleet_routes::dispatch(target, app, head, stream).await)
+                }
+                None => Err(warp::reject()),
+            }
+        })
+        .boxed();
 
     let gets = get().and(with.clone()).and(head());
     let deletes = warp::delete().and(with).and(head());
@@ -185,6 +207,8 @@ pub fn routes(
         .or(frontier)
         .unify()
         .or(jobs)
+        .unify()
+        .or(fleets)
         .unify()
         .or(lists)
         .unify()

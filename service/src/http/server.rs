@@ -2,6 +2,7 @@
 
 use crate::ServiceError;
 use crate::access::watch;
+use crate::fleets::{Precondition, demo};
 use crate::http::config::Config;
 use crate::http::front::Front;
 use crate::http::routes::routes;
@@ -71,6 +72,7 @@ impl Server {
     /// answer with the best plan they have; what is still open a little later is cut.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         prove(&self.app);
+        begin(&self.app).await;
         match self.app.jobs.recover(&self.app).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "jobs of an earlier run are taken up"),
@@ -127,6 +129,8 @@ impl Server {
         }
         drop(listener);
         app.set_readiness(Readiness::Stopping);
+        // Streams and long polls end now, not with the grace period.
+        app.fleets.close();
         tracing::info!(open = graceful.count(), "stopping");
         let mut drained = pin!(graceful.shutdown());
         if tokio::time::timeout(app.config.grace, &mut drained).await.is_err() {
@@ -150,6 +154,34 @@ impl Server {
         }
         app.spans.end().await;
         tracing::info!("stopped");
+    }
+}
+
+/// Starts the stored fleets, and the first one where there is to be one.
+async fn begin(app: &Arc<App>) {
+    let begun = app.clock.now();
+    match app.fleets.start().await {
+        Ok(fleets) => {
+            let ms = app.clock.now().saturating_sub(begun).as_millis();
+            tracing::info!(fleets, ms, "fleets started");
+        }
+        Err(error) => tracing::error!(%error, "the stored fleets cannot be started"),
+    }
+    // Only a new store: who deleted the fleet does not want it back.
+    let new = app.store.read(|v| v.event_range()).await.is_ok_and(|(_, last)| last == 0);
+    if !app.config.demo || !new {
+        return;
+    }
+    let Some(document) = &app.config.scenario else { return };
+    let put = match serde_json::from_slice(&document.bytes) {
+        Ok(scenario) => {
+            let fleet = demo::fleet(scenario);
+            app.fleets.put(demo::ID, &fleet, Precondition::Absent).await.map_err(|e| e.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = put {
+        tracing::error!(error, "the demonstration's fleet cannot be started");
     }
 }
 

@@ -4,6 +4,8 @@ use crate::ServiceError;
 use crate::access::Gate;
 use crate::access::audit::Audit;
 use crate::access::bucket::{Bucket, Rate};
+use crate::fleets::Fleets;
+use crate::fleets::services::Services;
 use crate::http::body::{Bounds, Budget};
 use crate::http::config::Config;
 use crate::http::metrics::Metrics;
@@ -13,12 +15,12 @@ use crate::telemetry::Spans;
 use crate::telemetry::context::Ids;
 use crate::wall::{SystemWall, WallClock};
 use ecomap_solver::clock::{Clock, SystemClock};
-use ecomap_store::{Settings, Store};
+use ecomap_store::Store;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{Semaphore, watch};
 
 /// Refusals of callers without a key that are written to the audit log, so that nobody can fill it.
 const REFUSALS: Rate = Rate { per_s: 10.0, burst: 100.0 };
@@ -65,6 +67,10 @@ pub struct App {
     pub store: Store,
     /// Solves that outlive their requests.
     pub jobs: Desk,
+    /// Fleets kept solved.
+    pub fleets: Fleets,
+    /// Places for streams of events.
+    pub streams: Arc<Semaphore>,
     refusals: Mutex<Bucket>,
     readiness: watch::Sender<Readiness>,
     boot: u64,
@@ -72,20 +78,21 @@ pub struct App {
 }
 
 impl App {
-    /// Starts the pools, on a Tokio runtime. Readiness is [`Readiness::Starting`].
+    /// Opens the store and starts the pools, on a Tokio runtime; fleets start with [`Fleets::start`]. Readiness is
+    /// [`Readiness::Starting`].
     ///
     /// # Errors
-    /// When a thread cannot be started, a key file or audit log cannot be opened, or keys are needed.
+    /// When the store, the configuration of sources, the key file or the audit log cannot be used, when keys are
+    /// needed, or a thread cannot be started.
     pub fn new(config: Config) -> Result<Arc<Self>, ServiceError> {
         let clock = SystemClock::shared();
         let wall = SystemWall::shared();
         let gate = Gate::open(&config.access, config.listen, wall.now())?;
         let audit = Audit::open(config.access.audit.as_deref(), config.access.audit_most)?;
         let spans = Spans::start(config.otlp.clone())?;
-        let settings = Settings::default();
         let store = match &config.store {
-            Some(path) => Store::open(path, &settings)?,
-            None => Store::memory(&settings)?,
+            Some(path) => Store::open(path, &config.kept)?,
+            None => Store::memory(&config.kept)?,
         };
         let boot = boot_number(wall.now());
         let jobs = Desk::new(store.clone(), config.jobs.clone(), boot, Arc::clone(&clock));
@@ -94,6 +101,13 @@ impl App {
         let short =
             Pool::start("short", 1, config.queue.max(1), Arc::clone(&clock)).map_err(ServiceError::Start)?;
         let budget = Budget::new(config.max_bodies);
+        let services = match &config.sources {
+            Some(path) => Services::read(path)?,
+            None => Services::default(),
+        };
+        let most = usize::try_from(config.kept.fleets).unwrap_or(usize::MAX);
+        let workers = (config.fleet_workers.max(1), most);
+        let fleets = Fleets::new(store.clone(), services, workers, &short, config.sizes(), &clock)?;
         let mut metrics = Metrics::new(solves.clone(), short.clone(), budget.clone());
         metrics.watch(&audit, &spans, &jobs.metrics);
         Ok(Arc::new(Self {
@@ -102,15 +116,17 @@ impl App {
             audit,
             ids: Ids::default(),
             spans,
-            store,
             jobs,
             refusals: Mutex::new(Bucket::new(REFUSALS, clock.now())),
             wall,
-            config,
             solves,
             short,
             budget,
             clock,
+            store,
+            fleets,
+            streams: Arc::new(Semaphore::new(config.max_streams)),
+            config,
             readiness: watch::Sender::new(Readiness::Starting),
             boot: RandomState::new().hash_one(std::process::id()),
             requests: AtomicU64::new(0),
@@ -168,6 +184,7 @@ fn boot_number(now: jiff::Timestamp) -> u64 {
 
 impl Drop for App {
     fn drop(&mut self) {
+        self.fleets.close();
         self.solves.cancel_all();
         self.solves.close();
         self.short.close();

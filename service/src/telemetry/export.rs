@@ -51,9 +51,8 @@ impl OtlpConfig {
     pub fn new(endpoint: &str, headers: &str, service: &str) -> Result<Self, ServiceError> {
         let bad = |what: &str| ServiceError::Usage(format!("OTLP: {what}"));
         let base: Url = endpoint.parse().map_err(|_| bad("the endpoint is no address"))?;
-        if base.scheme() != "http" {
-            // TLS is the business of a collector beside the service (docs/src/operating.md).
-            return Err(bad("the endpoint is not an http:// address; run a collector beside the service"));
+        if !matches!(base.scheme(), "http" | "https") {
+            return Err(bad("the endpoint is not an http:// or https:// address"));
         }
         let mut traces = base;
         traces
@@ -232,7 +231,7 @@ mod tests {
         assert_eq!(config.headers.get("x-token").map(HeaderValue::as_bytes), Some(&b"hush"[..]));
         assert!(!format!("{config:?}").contains("hush"));
         for (endpoint, headers) in
-            [("nowhere", ""), ("https://x", ""), ("http://x", "hush"), ("http://x", "é=hush")]
+            [("nowhere", ""), ("ftp://x", ""), ("http://x", "hush"), ("http://x", "é=hush")]
         {
             let error = OtlpConfig::new(endpoint, headers, "s").expect_err("refused").to_string();
             assert!(!error.contains("hush"), "{error}");

@@ -3,6 +3,9 @@
 pub mod admin;
 pub mod check;
 pub mod explain;
+pub mod fleet_events;
+pub mod fleet_plans;
+pub mod fleets;
 pub mod frontier;
 pub mod jobs;
 pub mod lists;

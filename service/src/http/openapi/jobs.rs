@@ -100,5 +100,10 @@ pub(super) fn of_solve(solve: &mut Value, schemas: &mut Schemas) {
         "description": "With `Prefer: respond-async`: the job, which goes on. With `wait=N` as well, only if it has \
             not ended after N seconds.",
         "content": json_body(&job), "headers": location,
+        "links": {
+            "job": { "operationId": "job", "parameters": { "id": "$response.body#/id" } },
+            "stop": { "operationId": "stop_job", "parameters": { "id": "$response.body#/id" } },
+            "events": { "operationId": "job_events", "parameters": { "id": "$response.body#/id" } },
+        },
     });
 }
