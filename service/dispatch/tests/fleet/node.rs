@@ -262,7 +262,7 @@ pub(crate) struct Tricky {
 }
 
 impl Tricky {
-    pub(crate) fn new(inner: Arc<dyn Link>, trick: Trick) -> Arc<dyn Link> {
+    pub(crate) fn link(inner: Arc<dyn Link>, trick: Trick) -> Arc<dyn Link> {
         Arc::new(Self { inner, trick, commits: AtomicU32::new(0) })
     }
 

@@ -92,7 +92,7 @@ pub fn start(settings: &AgentSettings, parts: Parts, clock: Arc<dyn Clock>) -> R
         basis: runtime.basis(),
         started_ms: clock.unix_ms(),
     };
-    let recorder = Recorder::new(identity, source, runtime.counters());
+    let recorder = Recorder::new(identity, source, &runtime.counters());
     let agent = Agent::start(board).map_err(StartError::Thread)?;
     let pace = Pace {
         sample: Duration::from_millis(settings.power.interval_ms.clamp(50, 10_000)),

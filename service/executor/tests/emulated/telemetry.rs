@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 fn recorder(rig: &Rig) -> Recorder {
     let identity =
         Identity { device: DEVICE.to_owned(), profile: profile(), basis: Basis::Emulated, started_ms: 1000 };
-    Recorder::new(identity, rig.emulated.power(), rig.emulated.runtime().counters())
+    Recorder::new(identity, rig.emulated.power(), &rig.emulated.runtime().counters())
 }
 
 fn moment(mode: &str) -> Moment {
