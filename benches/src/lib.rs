@@ -33,3 +33,13 @@ pub fn priced(name: &str) -> Instance {
     let predictor = Roofline::embedded().expect("the embedded parameters read");
     price(&scenario(name), &predictor).expect("a shipped scenario prices").0
 }
+
+/// The value below which this share of `list` lies; NaN for an empty one.
+#[must_use]
+pub fn quantile(mut list: Vec<f64>, share: f64) -> f64 {
+    list.sort_by(f64::total_cmp);
+    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    // a position
+    let at = ((list.len().saturating_sub(1)) as f64 * share.clamp(0.0, 1.0)).round() as usize;
+    list.get(at).copied().unwrap_or(f64::NAN)
+}

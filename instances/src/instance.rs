@@ -371,6 +371,27 @@ impl Instance {
         Ok(())
     }
 
+    /// Moves carbon intensities of sites.
+    ///
+    /// # Errors
+    /// A site that does not exist, an intensity that is negative or beyond [`MAX_MAGNITUDE`]; nothing is moved then.
+    pub fn set_carbon(&mut self, intensities: &[(SiteIx, GramsPerKwh)]) -> Result<(), Issues> {
+        let mut bad = Collector::default();
+        for (site, grams) in intensities {
+            let at = format!("/sites/{}/carbon_g_per_kwh", site.at());
+            if site.at() >= self.0.sites.len() {
+                bad.push(Code::OutOfRange, at, format!("there are {} sites", self.0.sites.len()));
+            } else if !(0.0..=MAX_MAGNITUDE).contains(&grams.get()) {
+                bad.push(Code::OutOfRange, at, "an intensity is a number, at least 0".to_owned());
+            }
+        }
+        bad.finish()?;
+        for (site, grams) in intensities {
+            self.0.sites[site.at()].carbon = *grams;
+        }
+        Ok(())
+    }
+
     /// The same instance with another objective.
     #[must_use]
     pub fn with_objective(&self, objective: Objective) -> Self {

@@ -155,6 +155,13 @@ impl Costs {
         }
     }
 
+    /// Whether no choice, mode or shed tenant costs less than nothing, and intensities make none cheaper.
+    #[must_use]
+    pub(crate) fn rises_with_carbon(&self) -> bool {
+        let weights = [self.accuracy, self.latency_per_slo, self.latency_mean, self.energy, self.carbon];
+        self.value == 0.0 && weights.iter().all(|w| *w >= 0.0)
+    }
+
     /// Cost of drawing `power` at `site`.
     #[must_use]
     pub fn power(&self, instance: &Instance, site: SiteIx, power: Watts) -> f64 {

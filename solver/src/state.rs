@@ -121,6 +121,26 @@ impl<'a> State<'a> {
     /// Whether `column` fits beside everything placed. Its tenant must not be placed.
     #[must_use]
     pub(crate) fn admits(&self, column: &Column) -> bool {
+        self.under_cap(column) && self.admits_anyhow(column)
+    }
+
+    /// Watts that a site draws.
+    #[must_use]
+    pub(crate) fn site_power(&self, site: usize) -> f64 {
+        self.site_power[site]
+    }
+
+    /// Whether the cap of its site has room for `column`.
+    fn under_cap(&self, column: &Column) -> bool {
+        let Some((host, device)) = column.host(self.instance) else { return true };
+        let Some((idle, _)) = self.mode_after(host, device) else { return false };
+        let site = self.instance.class_of(device).site.at();
+        fits(self.site_power[site] + idle + host.dynamic.get(), self.cap(site))
+    }
+
+    /// Whether `column` fits beside everything placed, the cap of its site left aside.
+    #[must_use]
+    pub(crate) fn admits_anyhow(&self, column: &Column) -> bool {
         let choice = column.choice(self.instance);
         let global = choice.uses.iter().all(|(row, amount)| {
             fits(self.used[row.at()] + amount, self.instance.capacities[row.at()].capacity)
@@ -131,23 +151,22 @@ impl<'a> State<'a> {
         let Some((host, device)) = column.host(self.instance) else {
             return true;
         };
-        let Some((idle, _)) = self.mode_after(host, device) else {
+        if self.mode_after(host, device).is_none() {
             return false;
-        };
+        }
         let state = &self.devices[device.at()];
         let class = self.instance.class_of(device);
         let mode = &class.modes[host.mode.at()];
-        let site = class.site.at();
-        let power = fits(self.site_power[site] + idle + host.dynamic.get(), self.cap(site))
-            && fits(mode.idle.get() + state.dynamic + host.dynamic.get(), mode.budget.get());
-        power
+        fits(mode.idle.get() + state.dynamic + host.dynamic.get(), mode.budget.get())
             && host.load.iter().all(|(u, load)| fits(state.load[u.at()] + load, mode.load_cap[u.at()]))
             && fits(state.bandwidth + host.bandwidth.get(), mode.bandwidth.get())
             && fits(state.memory + self.memory_change(host, state), class.memory.get())
             && self.rules_of[column.tenant.at()].iter().all(|a| self.keeps_rule(*a, column.tenant, device))
     }
 
-    fn cap(&self, site: usize) -> f64 {
+    /// The cap of a site; +∞ without one.
+    #[must_use]
+    pub(crate) fn cap(&self, site: usize) -> f64 {
         self.instance.sites[site].cap.map_or(f64::INFINITY, |c| c.get())
     }
 

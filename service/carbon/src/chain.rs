@@ -1,5 +1,6 @@
 //! What holds now, and on whose word.
 
+use crate::forecast;
 use crate::sample::{Sample, Signal};
 use crate::series::Series;
 use crate::source::Reading;
@@ -151,10 +152,15 @@ impl Chain {
     }
 
     /// Intensities of every hour from `now` on, `hours` of them, for policies that plan ahead: the first source's
-    /// forecast that covers the middle of the hour, else the same hour of the last day known, else what holds now.
+    /// forecast that covers the middle of the hour, else the same hour of the last day known, moved by how far now is from
+    /// the same time of that day, which fades ([`crate::forecast`]), else what holds now.
     #[must_use]
     pub fn ahead(&self, now: Timestamp, hours: usize) -> Vec<GramsPerKwh> {
         let present = self.now(now);
+        let day = SignedDuration::from_hours(24);
+        let yesterday = now.checked_sub(day).ok();
+        let then = yesterday.and_then(|then| self.links.iter().find_map(|(_, s)| s.observed(then)));
+        let moved = then.map_or(0.0, |then| present.intensity.get() - then.intensity().get());
         (0..hours)
             .map(|h| {
                 if h == 0 {
@@ -170,7 +176,9 @@ impl Chain {
                         self.links.iter().find_map(|(_, s)| s.observed(then))
                     })
                 };
-                foretold.or_else(before).map_or(present.intensity, Sample::intensity)
+                let fade = i32::try_from(h).map_or(0.0, |h| forecast::FADE.powi(h));
+                let moved = |s: &Sample| GramsPerKwh::new((s.intensity().get() + fade * moved).max(0.0));
+                foretold.map(Sample::intensity).or_else(|| before().map(moved)).unwrap_or(present.intensity)
             })
             .collect()
     }

@@ -9,13 +9,15 @@
 //! 3. [`series`]: the samples of one zone, observed and forecast, bounded in time and number.
 //! 4. [`chain`]: what holds now, and on whose word: the first source with a fresh sample, else a forecast, else the
 //!    same hour yesterday, else a stated pessimistic value. Every step down is visible.
-//! 5. [`policy`]: one file for each rule that turns intensity into a cap; [`damper`] keeps caps from fluttering.
+//! 5. [`forecast`]: the hours ahead from those behind, when no source foretells them.
+//! 6. [`policy`]: one file for each rule that turns intensity into a cap; [`damper`] keeps caps from fluttering.
 //!
 //! Average and marginal intensities answer different questions (what the grid emits, what one more kilowatt-hour
 //! emits) and are never mixed: a chain has one [`Signal`].
 
 pub mod chain;
 pub mod damper;
+pub mod forecast;
 pub mod policy;
 pub mod poll;
 pub mod sample;

@@ -17,10 +17,10 @@
 
 pub mod agent;
 pub mod cli;
-#[cfg(feature = "emulate")]
-pub mod emulate;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "emulate")]
+pub mod emulate;
 pub mod error;
 pub mod http;
 pub mod input;

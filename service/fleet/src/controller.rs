@@ -1,11 +1,13 @@
 //! One turn of the loop.
 //!
 //! A lower cap is a promise: where the running plan draws more than a new cap, the cheapest stored plan that fits
-//! replaces it before anything else happens, with the gap that the stored proofs give. Only then the problem is
-//! solved at the new intensities, and the answer replaces the plan if it gains more than it costs. In between no
-//! plan is ever above a cap.
+//! replaces it before anything else happens ([`Controller::begin`]), with the gap that the stored proofs give; where
+//! none fits or taking from the running plan is better, that is done. Only then a better plan is sought
+//! ([`Controller::finish`]), and replaces the present one if it gains more than it costs. In between no plan is ever
+//! above a cap. [`Controller::step`] is both.
 
 use crate::budget::{Budgets, Caps};
+use crate::cells::{Cells, Effort};
 use crate::error::FleetError;
 use crate::meter::Meter;
 use ecomap_carbon::policy::{Clip, Point};
@@ -14,9 +16,10 @@ use ecomap_instances::ids::{DeviceIx, SiteIx};
 use ecomap_instances::plan::Assignment;
 use ecomap_instances::units::{GramsPerKwh, Watts};
 use ecomap_solver::checker::{self, Verdict};
-use ecomap_solver::resolve::{BudgetChange, Resolver};
+use ecomap_solver::resolve::{BudgetChange, Resolver, Standing};
 use ecomap_solver::{CancelToken, Solution, SolveOptions};
 use jiff::{SignedDuration, Timestamp};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 /// Points of a traced frontier.
@@ -31,6 +34,8 @@ pub struct Settings {
     pub options: SolveOptions,
     /// What a new plan must gain to replace one that still fits, in the objective's unit, per hour.
     pub gain: f64,
+    /// When exact solves are worth their time.
+    pub effort: Effort,
 }
 
 /// Why a plan was published.
@@ -127,6 +132,20 @@ pub struct Turn {
     pub forced_off: Vec<DeviceIx>,
 }
 
+impl Turn {
+    fn at(at: Timestamp, intensity: Vec<GramsPerKwh>, caps: Vec<Option<Watts>>) -> Self {
+        Self {
+            at,
+            intensity,
+            caps,
+            clips: Vec::new(),
+            published: Vec::new(),
+            solves: 0,
+            forced_off: Vec::new(),
+        }
+    }
+}
+
 /// Keeps one fleet solved.
 #[derive(Debug)]
 pub struct Controller {
@@ -139,9 +158,14 @@ pub struct Controller {
     number: u64,
     meter: Meter,
     last: Option<(Timestamp, Vec<GramsPerKwh>)>,
+    /// Cells that were solved.
+    solved: BTreeSet<Vec<i64>>,
     /// The fleet changed since the running plan was made.
     changed: bool,
 }
+
+/// Most cells remembered; past it they are opened anew.
+const CELLS: usize = 100_000;
 
 impl Controller {
     /// A controller of a priced fleet; `zones` is the zone of every site. Nothing is solved yet.
@@ -159,7 +183,13 @@ impl Controller {
             meter,
             last: None,
             changed: false,
+            solved: BTreeSet::new(),
         }
+    }
+
+    /// Looks for better plans another way from the next turn on.
+    pub fn set_effort(&mut self, effort: Effort) {
+        self.settings.effort = effort;
     }
 
     /// Goes on from a plan that was published before: numbers continue, and the next turn replaces it if a cap, the
@@ -231,32 +261,47 @@ impl Controller {
         self.meter.new_day();
     }
 
-    /// Traces the frontiers that policies plan along: for each group that needs one the best plans under caps from
-    /// its least to its most, the other groups at their most, at the intensities given by zone.
+    /// Traces the frontiers that policies plan along: for each group that needs one the best plans that the settings'
+    /// effort finds under caps from its least to its most, the other groups at their most, at the intensities given by
+    /// zone. What is found stays stored, so the turns to come answer from it.
     ///
     /// # Errors
     /// [`FleetError`] of the solver; caps under which there is no plan are left out.
     pub fn trace(&mut self, intensity: &[GramsPerKwh]) -> Result<(), FleetError> {
-        self.environment(intensity, &[])?;
+        let sites = self.zones.len();
+        let mut all: Vec<Option<Watts>> = vec![None; sites];
+        for group in self.budgets.groups() {
+            let most = group.traced.map(|range| range.most());
+            for (site, cap) in most.iter().flat_map(|most| Budgets::split(group, *most)) {
+                if let Some(slot) = all.get_mut(site.at()) {
+                    *slot = cap;
+                }
+            }
+        }
         for g in 0..self.budgets.groups().len() {
             let Some(range) = self.budgets.groups()[g].traced else { continue };
             let (least, most) = (range.least().get(), range.most().get());
             let mut points: Vec<Point> = Vec::new();
-            let mut copy = self.resolver.clone();
             for n in (0..POINTS).rev() {
                 #[allow(clippy::cast_precision_loss)] // at most 45
                 let share = n as f64 / (POINTS - 1) as f64;
                 let cap = Watts::new(least + share * (most - least));
-                let caps = Budgets::split(&self.budgets.groups()[g], cap);
-                let solution = copy.resolve(&BudgetChange { caps, capacities: Vec::new() })?;
-                let Some(verdict) = solution.verdict.filter(Verdict::passes) else { continue };
+                let mut caps = all.clone();
+                for (site, cap) in Budgets::split(&self.budgets.groups()[g], cap) {
+                    if let Some(slot) = caps.get_mut(site.at()) {
+                        *slot = cap;
+                    }
+                }
+                self.environment(intensity, &caps)?;
+                let mut probe = Turn::at(Timestamp::UNIX_EPOCH, intensity.to_vec(), caps);
+                let Found::Plan(found) = self.sought(&mut probe)? else { continue };
                 let draw: f64 = self.budgets.groups()[g]
                     .sites
                     .iter()
-                    .filter_map(|(s, _)| verdict.evaluation.sites.get(s.at()))
+                    .filter_map(|(s, _)| found.verdict.evaluation.sites.get(s.at()))
                     .map(|s| s.power.get())
                     .sum();
-                points.push(Point { cap, draw: Watts::new(draw), loss: loss(&verdict) });
+                points.push(Point { cap, draw: Watts::new(draw), loss: loss(&found.verdict) });
             }
             points.reverse();
             let best = points.iter().map(|p| p.loss).fold(f64::INFINITY, f64::min);
@@ -270,10 +315,30 @@ impl Controller {
         Ok(())
     }
 
-    /// One turn: [`begin`](Self::begin) and [`finish`](Self::finish).
+    /// A copy under other policies: it knows every plan and proof that this one has found, runs the same plan, and has
+    /// counted the same.
+    #[must_use]
+    pub fn fork(&self, budgets: Budgets) -> Self {
+        Self {
+            resolver: self.resolver.clone(),
+            budgets,
+            zones: self.zones.clone(),
+            settings: self.settings.clone(),
+            running: self.running.clone(),
+            number: self.number,
+            meter: self.meter.clone(),
+            last: self.last.clone(),
+            solved: self.solved.clone(),
+            changed: self.changed,
+        }
+    }
+
+    /// One turn: [`begin`](Self::begin), then [`finish`](Self::finish). `ahead` are the intensities of every zone: what
+    /// holds now, then what is expected for the hours after this one; `left` is what is left of the local day.
     ///
     /// # Errors
-    /// [`FleetError`]; the running plan stays as it was, and the turn can be tried again.
+    /// [`FleetError`]; the running plan stays as it was, and the turn can be tried again, unless `begin` had already
+    /// published one that keeps the new caps.
     pub fn step(
         &mut self,
         now: Timestamp,
@@ -285,12 +350,12 @@ impl Controller {
         Ok(turn)
     }
 
-    /// The first half of a turn, which solves nothing: works out the caps, and where the running plan breaks one
-    /// replaces it by the cheapest stored plan that fits. `ahead` are the intensities of every zone: what holds now,
-    /// then what is expected for the hours after this one; `left` is what is left of the local day.
+    /// The first half of a turn: takes the caps of now over and, where the running plan draws more, publishes one that
+    /// keeps them, from the store or by taking from what runs. No solve, no search: it answers in the time of a few
+    /// readings of the stored plans. Where neither gives a plan nothing is published, and `finish` must.
     ///
     /// # Errors
-    /// [`FleetError`]; the running plan stays as it was, and the turn can be tried again.
+    /// As [`step`](Self::step).
     pub fn begin(
         &mut self,
         now: Timestamp,
@@ -314,36 +379,95 @@ impl Controller {
             .collect();
         let sites = self.zones.len();
         let Caps { sites: caps, clips } = self.budgets.caps(now, ahead, (&spent, left), sites);
-        let mut turn = Turn {
-            at: now,
-            intensity,
-            caps: caps.clone(),
-            clips,
-            published: Vec::new(),
-            solves: 0,
-            forced_off: Vec::new(),
-        };
-        let over = self.running.as_ref().is_some_and(|r| !under(&r.power, &caps));
-        if over && let Some(solution) = self.resolver.resolve_at_once(&change(&caps))? {
-            let published = self.publish(&solution, now, Cause::Cap)?;
+        let mut turn = Turn { clips, ..Turn::at(now, intensity.clone(), caps.clone()) };
+        self.environment(&intensity, &caps)?;
+        if let Some(running) = &self.running
+            && !under(&running.power, &caps)
+            && let Some(standing) = self.resolver.at_once(&change(&caps), &running.plan)?
+        {
+            let published = self.publish(&standing, now, Cause::Cap)?;
             turn.published.push(published);
         }
+        turn.forced_off = self.forced_off(&caps);
         Ok(turn)
     }
 
-    /// The second half: solves at the intensities of the turn, and replaces the plan if that pays.
+    /// The second half: looks for a better plan as hard as the settings say, and publishes it where the running one
+    /// breaks a cap or where it gains enough.
     ///
     /// # Errors
-    /// [`FleetError`]; what the first half published stands, and the turn can be tried again at the same time.
+    /// As [`step`](Self::step).
     pub fn finish(&mut self, turn: &mut Turn) -> Result<(), FleetError> {
-        let caps = turn.caps.clone();
-        self.environment(&turn.intensity, &caps)?;
         self.last = Some((turn.at, turn.intensity.clone()));
+        let found = self.sought(turn)?;
+        self.replace(&found, turn)?;
+        self.changed = false;
+        turn.forced_off = self.forced_off(&turn.caps);
+        self.resolver.make_ready();
+        Ok(())
+    }
+
+    /// What the settings' effort finds for a turn.
+    fn sought(&mut self, turn: &mut Turn) -> Result<Found, FleetError> {
+        match self.settings.effort {
+            Effort::Every => self.by_solve(turn),
+            Effort::Cells(cells) => self.from_cells(cells, turn),
+            Effort::Stored { kicks } => self.from_store(kicks, turn),
+        }
+    }
+
+    /// The answer of a solve at the present budgets.
+    fn by_solve(&mut self, turn: &mut Turn) -> Result<Found, FleetError> {
         let solution = self.resolver.resolve(&BudgetChange::default())?;
         turn.solves += u64::from(!matches!(solution.certificate.method, "pool" | "pool search"));
-        self.improve(&solution, turn.at, &caps, turn)?;
-        self.changed = false;
-        turn.forced_off = self.forced_off(&caps);
+        let infeasible = solution.status == ecomap_instances::plan::Status::Infeasible;
+        Ok(match (solution.assignment, solution.verdict) {
+            (Some(plan), Some(verdict)) => {
+                let bound = solution.certificate.dual;
+                Found::Plan(Box::new(Standing { plan, verdict, bound, repaired: false }))
+            }
+            _ if infeasible => Found::Infeasible,
+            _ => Found::Nothing,
+        })
+    }
+
+    /// The answer of the stored plans, after the cell of the turn was opened if nobody had.
+    fn from_cells(&mut self, cells: Cells, turn: &mut Turn) -> Result<Found, FleetError> {
+        let within = |standing: &Standing, gap: f64| {
+            let value = standing.verdict.evaluation.value;
+            standing.bound.is_some_and(|b| ecomap_instances::plan::relative_gap(value, b) <= gap)
+        };
+        let key = cells.key(&turn.caps, &turn.intensity, &self.zones);
+        if !self.solved.contains(&key) {
+            let known = self.resolver.refine(0);
+            if !known.is_some_and(|k| within(&k, self.settings.options.gap)) {
+                self.open(cells, turn)?;
+            }
+            if self.solved.len() >= CELLS {
+                self.solved.clear();
+            }
+            self.solved.insert(key);
+        }
+        self.from_store(cells.kicks, turn)
+    }
+
+    /// The answer of the stored plans; where none fits only a solve can tell.
+    fn from_store(&mut self, kicks: usize, turn: &mut Turn) -> Result<Found, FleetError> {
+        match self.resolver.refine(kicks) {
+            Some(standing) => Ok(Found::Plan(Box::new(standing))),
+            None => self.by_solve(turn),
+        }
+    }
+
+    /// Solves the cell that holds the turn's caps and intensities, at its far corner; then goes back to the turn.
+    fn open(&mut self, cells: Cells, turn: &mut Turn) -> Result<(), FleetError> {
+        let caps: Vec<Option<Watts>> = turn.caps.iter().map(|cap| cap.map(|c| cells.above(c))).collect();
+        let intensity: Vec<GramsPerKwh> = turn.intensity.iter().map(|g| cells.below(*g)).collect();
+        self.environment(&intensity, &caps)?;
+        let solution = self.resolver.resolve(&BudgetChange::default());
+        self.environment(&turn.intensity, &turn.caps)?;
+        let solution = solution?;
+        turn.solves += u64::from(!matches!(solution.certificate.method, "pool" | "pool search"));
         Ok(())
     }
 
@@ -358,78 +482,47 @@ impl Controller {
         self.meter.advance(now, &power, &intensity);
     }
 
-    /// Brings intensities and caps into the problem; stored plans and proofs are priced anew.
+    /// Brings intensities and caps into the problem; stored plans are priced anew.
     fn environment(&mut self, intensity: &[GramsPerKwh], caps: &[Option<Watts>]) -> Result<(), FleetError> {
-        let mut parts = self.resolver.instance().to_parts();
-        for (s, site) in parts.sites.iter_mut().enumerate() {
-            if let Some(grams) = self.zones.get(s).and_then(|z| intensity.get(*z)) {
-                site.carbon = *grams;
-            }
-            if let Some(cap) = caps.get(s) {
-                site.cap = *cap;
-            }
-        }
-        let same = {
-            let present = &self.resolver.instance().sites;
-            present.iter().zip(&parts.sites).all(|(a, b)| a.carbon == b.carbon)
-        };
-        if same {
-            let caps: Vec<Option<Watts>> = parts.sites.iter().map(|s| s.cap).collect();
-            return Ok(self.resolver.set_budgets(&change(&caps))?);
-        }
-        let instance = Instance::try_new(parts).map_err(ecomap_solver::SolverError::Plan)?;
-        self.resolver.rebase(instance);
-        Ok(())
+        let by_site: Vec<(SiteIx, GramsPerKwh)> = self
+            .zones
+            .iter()
+            .enumerate()
+            .filter_map(|(s, z)| Some((SiteIx::new(s), *intensity.get(*z)?)))
+            .collect();
+        self.resolver.set_intensities(&by_site)?;
+        Ok(self.resolver.set_budgets(&change(caps))?)
     }
 
-    /// Publishes the answer of a full solve where the present plan breaks a cap, or where it gains enough.
-    fn improve(
-        &mut self,
-        solution: &Solution,
-        now: Timestamp,
-        caps: &[Option<Watts>],
-        turn: &mut Turn,
-    ) -> Result<(), FleetError> {
+    /// Publishes what was found where the present plan breaks a cap, or where it gains enough.
+    fn replace(&mut self, found: &Found, turn: &mut Turn) -> Result<(), FleetError> {
+        let now = turn.at;
         let Some(running) = &self.running else {
-            turn.published.push(self.publish(solution, now, Cause::First)?);
+            turn.published.push(self.publish(found.plan(&turn.caps)?, now, Cause::First)?);
             return Ok(());
         };
         let verdict = self.judge(&running.plan);
-        let stays = verdict.passes() && under(&running.power, caps);
-        if !stays {
+        if !verdict.passes() || !under(&running.power, &turn.caps) {
             let cause = if self.changed { Cause::Change } else { Cause::Cap };
-            turn.published.push(self.publish(solution, now, cause)?);
+            turn.published.push(self.publish(found.plan(&turn.caps)?, now, cause)?);
             return Ok(());
         }
-        let minimises = self.minimises();
-        let gain = solution.certificate.primal.map(|p| {
-            let by = verdict.evaluation.value - p;
-            if minimises { by } else { -by }
-        });
-        let (bound, value, loss) = (solution.certificate.dual, verdict.evaluation.value, loss(&verdict));
-        let pays = gain.is_some_and(|gain| gain > self.settings.gain);
-        if pays && !self.changed {
-            turn.published.push(self.publish(solution, now, Cause::Gain)?);
-        } else if self.changed {
+        let Found::Plan(standing) = found else { return Ok(()) };
+        let (value, loss) = (verdict.evaluation.value, loss(&verdict));
+        let by = value - standing.verdict.evaluation.value;
+        let gain = if self.minimises() { by } else { -by };
+        let pays = gain > self.settings.gain;
+        if self.changed && !pays {
             // Another fleet has another plan, if only because it lists other tenants or boards.
-            let answer = if pays { solution.clone() } else { self.kept(solution, verdict) };
-            turn.published.push(self.publish(&answer, now, Cause::Change)?);
+            let kept = Standing { plan: running.plan.clone(), verdict, ..(**standing).clone() };
+            turn.published.push(self.publish(&kept, now, Cause::Change)?);
+        } else if pays {
+            let cause = if self.changed { Cause::Change } else { Cause::Gain };
+            turn.published.push(self.publish(standing, now, cause)?);
         } else if let Some(running) = &mut self.running {
-            (running.bound, running.value, running.loss) = (bound, value, loss);
+            (running.bound, running.value, running.loss) = (standing.bound, value, loss);
         }
         Ok(())
-    }
-
-    /// The running plan as an answer, with the bound that a solve found.
-    fn kept(&self, solution: &Solution, verdict: Verdict) -> Solution {
-        use ecomap_instances::plan::Status;
-        let mut answer = solution.clone();
-        answer.assignment = self.running.as_ref().map(|r| r.plan.clone());
-        answer.certificate.primal = Some(verdict.evaluation.value);
-        answer.verdict = Some(verdict);
-        let proven = answer.certificate.gap().is_some_and(|gap| gap <= self.settings.options.gap);
-        answer.status = if proven { Status::Optimal } else { Status::Feasible };
-        answer
     }
 
     fn minimises(&self) -> bool {
@@ -446,19 +539,12 @@ impl Controller {
     /// Makes a plan the running one, if the checker agrees at the present budgets.
     fn publish(
         &mut self,
-        solution: &Solution,
+        standing: &Standing,
         now: Timestamp,
         cause: Cause,
     ) -> Result<Published, FleetError> {
         let caps: Vec<Option<Watts>> = self.resolver.instance().sites.iter().map(|s| s.cap).collect();
-        let Some(plan) = solution.assignment.clone() else {
-            let infeasible = solution.status == ecomap_instances::plan::Status::Infeasible;
-            return Err(if infeasible {
-                FleetError::Infeasible { caps: told(&caps) }
-            } else {
-                FleetError::NoPlan
-            });
-        };
+        let plan = standing.plan.clone();
         let verdict = self.judge(&plan);
         let power: Vec<Watts> = verdict.evaluation.sites.iter().map(|s| s.power).collect();
         if !verdict.passes() || !under(&power, &caps) {
@@ -470,17 +556,18 @@ impl Controller {
             .as_ref()
             .map_or(0, |before| before.plan.picks.iter().zip(&plan.picks).filter(|(a, b)| a != b).count());
         self.number += 1;
+        let solution = self.resolver.solution(standing);
         let published = Published {
             number: self.number,
             at: now,
             cause,
             value: verdict.evaluation.value,
-            bound: solution.certificate.dual,
+            bound: standing.bound,
             loss: loss(&verdict),
             power,
             moves,
             plan,
-            solution: Some(Arc::new(solution.clone())),
+            solution: Some(Arc::new(solution)),
         };
         self.running = Some(published.clone());
         Ok(published)
@@ -508,6 +595,25 @@ impl Controller {
             })
             .map(DeviceIx::new)
             .collect()
+    }
+}
+
+/// What looking for a plan came to.
+enum Found {
+    Plan(Box<Standing>),
+    /// There is proof that the caps admit none.
+    Infeasible,
+    /// The limits ended the search.
+    Nothing,
+}
+
+impl Found {
+    fn plan(&self, caps: &[Option<Watts>]) -> Result<&Standing, FleetError> {
+        match self {
+            Self::Plan(standing) => Ok(standing),
+            Self::Infeasible => Err(FleetError::Infeasible { caps: told(caps) }),
+            Self::Nothing => Err(FleetError::NoPlan),
+        }
     }
 }
 

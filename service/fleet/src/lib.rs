@@ -5,11 +5,13 @@
 //! clock, so the service that runs for months and [`replay`] over a recorded trace are the same code.
 //!
 //! 1. [`budget`]: policies of groups of sites, and the frontier that the daily allowance spends along.
-//! 2. [`controller`]: the turn itself; [`Published`] plans are numbered and say why they came.
+//! 2. [`controller`]: the turn itself; [`Published`] plans are numbered and say why they came. [`cells`]: when a solve is
+//!    worth its time.
 //! 3. [`meter`]: what the plans emitted, by the model's power (*predicted*, nothing here is measured).
 //! 4. [`history`]: one row a turn, as CSV; [`replay`]: the controller on a virtual clock.
 
 pub mod budget;
+pub mod cells;
 pub mod controller;
 pub mod error;
 pub mod history;
@@ -17,6 +19,7 @@ pub mod meter;
 pub mod replay;
 
 pub use budget::{Budgets, Group};
+pub use cells::{Cells, Effort};
 pub use controller::{Cause, Controller, Past, Published, Settings, Turn};
 pub use error::FleetError;
 pub use history::Row;

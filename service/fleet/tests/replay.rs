@@ -8,7 +8,7 @@ use ecomap_estimator::Roofline;
 use ecomap_estimator::pricing::price;
 use ecomap_fleet::history::{Names, csv};
 use ecomap_fleet::replay::left_of_day;
-use ecomap_fleet::{Budgets, Cause, Controller, FleetError, Group, Replay, Settings, Summary};
+use ecomap_fleet::{Budgets, Cause, Cells, Controller, Effort, FleetError, Group, Replay, Settings, Summary};
 use ecomap_instances::Catalog;
 use ecomap_instances::format::scenario_v1;
 use ecomap_instances::ids::SiteIx;
@@ -56,7 +56,7 @@ fn controller(scenario: &Scenario, budgets: Budgets) -> Controller {
     let zones = scenario.sites.iter().map(|s| s.zone.at()).collect();
     let objective = Some(scenario.objective.clone());
     let options = SolveOptions { gap: 1e-3, time_limit: None, objective, ..SolveOptions::default() };
-    Controller::new(instance, zones, budgets, Settings { options, gain: 0.02 })
+    Controller::new(instance, zones, budgets, Settings { options, gain: 0.02, effort: Effort::Every })
 }
 
 fn replay(scenario: &Scenario, controller: Controller, days: i64, turns: usize) -> Replay {
@@ -202,6 +202,159 @@ fn an_allowance_loses_less_than_the_line_at_its_carbon() {
     assert_eq!(spent.above_cap, 0);
     assert!(spent.carbon_g <= line.carbon_g * 1.01, "{spent:?} against {line:?}");
     assert!(spent.loss_hours < line.loss_hours, "{spent:?} against {line:?}");
+}
+
+/// An allowance is planned over 23 hours on one day and 25 on another, and begins anew at local midnight.
+#[test]
+fn an_allowance_counts_the_days_of_its_time_zone() {
+    let objective = Objective::parse("ecomap:carbon=0").unwrap();
+    let scenario = scenario(11.0, 22.0).with_objective(objective);
+    let range = Range::new(Watts::new(11.0), Watts::new(22.0)).unwrap();
+    // No frontier is traced, so the rest is spread evenly: the cap tells how many hours are left.
+    let grams = 150.0;
+    let policy = Allowance::new(range, grams).unwrap();
+    let budgets = Budgets::new(&scenario, vec![group(policy, range)]).unwrap();
+    let mut replay = replay(&scenario, controller(&scenario, budgets), 30, 72);
+    replay.start = "2026-03-28T00:00:00+01:00".parse().unwrap();
+    replay.days = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
+    let mut text = "timestamp,gco2_per_kwh\n".to_owned();
+    for hour in 0..80 {
+        text.push_str(&format!("{},400\n", replay.start + SignedDuration::from_hours(hour)));
+    }
+    for (source, _) in &mut replay.zones {
+        *source =
+            Box::new(Trace::read(&text, "grid", Signal::Average, replay.start, Foresight::None).unwrap());
+    }
+    let mut firsts = Vec::new();
+    let mut before = 0.0;
+    replay
+        .run(|turn, row, controller| {
+            let today = controller.meter().today_g(0);
+            if today == 0.0 {
+                firsts.push((turn.at, turn.caps[0].unwrap().get(), row.carbon_g - before));
+                before = row.carbon_g;
+            }
+        })
+        .unwrap();
+    let midnights: Vec<String> = firsts.iter().map(|f| f.0.to_string()).collect();
+    assert_eq!(midnights, ["2026-03-27T23:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]);
+    // W = g / (kg/kWh · hours): the day of 23 hours has more for each.
+    let even = |hours: f64| (1_000.0 * grams / (400.0 * hours)).clamp(11.0, 22.0);
+    assert!((firsts[0].1 - even(24.0)).abs() < 1e-9 && (firsts[1].1 - even(23.0)).abs() < 1e-9, "{firsts:?}");
+    assert!(firsts[1].1 > firsts[0].1);
+    assert!(
+        firsts[1..].iter().all(|f| f.2 <= grams * (1.0 + 1e-9)),
+        "no day spends more than it has: {firsts:?}"
+    );
+}
+
+/// The first half of a turn keeps a cap that no stored plan fits, by taking from what runs; the second improves.
+#[test]
+fn a_deep_drop_is_answered_without_a_solve() {
+    let scenario = scenario(6.0, 22.0);
+    let mut controller = controller(&scenario, own(&scenario));
+    let day = SignedDuration::from_hours(12);
+    let at = |grams: f64| vec![vec![GramsPerKwh::new(grams); 26]; scenario.zones.len()];
+    let first = controller.step(start(), &at(100.0), day).unwrap();
+    for (n, grams) in [(1, 350.0), (2, 600.0)] {
+        let mut copy = controller.fork(own(&scenario));
+        let mut turn = copy.begin(start() + SignedDuration::from_hours(n), &at(grams), day).unwrap();
+        let cap = turn.caps[0].unwrap();
+        assert!(first.published[0].power[0] > cap, "the drop bites");
+        let [answer] = &turn.published[..] else { panic!("{grams} g/kWh: {:?}", turn.published) };
+        assert!(answer.cause == Cause::Cap && answer.power[0].get() <= cap.get() + 1e-9);
+        assert!(checker::check(copy.instance(), &answer.plan, &copy.instance().objective).passes());
+        assert_eq!(turn.solves, 0);
+        let (quick, bound) = (answer.value, answer.bound);
+        copy.finish(&mut turn).unwrap();
+        let best = copy.running().unwrap();
+        assert!(best.value <= quick + 1e-9 && bound.is_none_or(|b| b <= best.value + 1e-9));
+    }
+    assert_eq!(controller.running().unwrap().number, 1, "a fork leaves the original alone");
+}
+
+/// Boards are named where the caps cannot feed all of them idling, and only then.
+#[test]
+fn boards_that_caps_turn_off_are_named() {
+    let scenario = scenario(1.0, 22.0);
+    let mut controller = controller(&scenario, own(&scenario));
+    let at = |grams: f64| vec![vec![GramsPerKwh::new(grams); 26]; scenario.zones.len()];
+    let day = SignedDuration::from_hours(12);
+    let clean = controller.step(start(), &at(100.0), day).unwrap();
+    assert!(clean.forced_off.is_empty(), "all boards may idle under {:?}", clean.caps);
+    let instance = controller.instance();
+    let idle: f64 = instance
+        .devices
+        .iter()
+        .map(|d| {
+            let class = &instance.classes[d.class.at()];
+            class.modes.iter().map(|m| m.idle.get()).fold(f64::INFINITY, f64::min)
+        })
+        .sum();
+    let dirty = controller.step(start() + SignedDuration::from_hours(1), &at(600.0), day).unwrap();
+    assert!(dirty.caps[0].unwrap().get() < idle, "the test needs a cap below {idle} W");
+    let off: Vec<usize> = dirty.forced_off.iter().map(|d| d.at()).collect();
+    let modes = &controller.running().unwrap().plan.modes;
+    let really: Vec<usize> = (0..modes.len()).filter(|d| modes[*d].is_none()).collect();
+    assert!(!off.is_empty() && off == really, "{off:?} against {really:?}");
+}
+
+/// A forecast that is revised changes what the rest of the day gets, and the allowance is still kept.
+#[test]
+fn a_revised_forecast_is_planned_anew() {
+    let objective = Objective::parse("ecomap:carbon=0").unwrap();
+    let scenario = scenario(11.0, 22.0).with_objective(objective);
+    let range = Range::new(Watts::new(11.0), Watts::new(22.0)).unwrap();
+    let even = 24.0 * 0.4 * 16.0;
+    let policy = Allowance::new(range, even).unwrap();
+    let budgets = Budgets::new(&scenario, vec![group(policy, range)]).unwrap();
+    let mut controller = controller(&scenario, budgets);
+    controller.trace(&[GramsPerKwh::new(400.0)]).unwrap();
+    let mut cap = |hour: i64, now: f64, later: f64| {
+        let mut ahead = vec![GramsPerKwh::new(later); 26];
+        ahead[0] = GramsPerKwh::new(now);
+        let left = SignedDuration::from_hours(24 - hour);
+        let turn = controller.step(start() + SignedDuration::from_hours(hour), &[ahead], left).unwrap();
+        turn.caps[0].unwrap().get()
+    };
+    let expected = cap(0, 400.0, 400.0);
+    let cleaner_later = cap(1, 400.0, 100.0);
+    let dirtier_later = cap(2, 400.0, 700.0);
+    assert!(cleaner_later > expected + 1.0, "{cleaner_later} W when the rest is clean, {expected} W before");
+    assert!(dirtier_later < cleaner_later - 1.0, "{dirtier_later} W when the rest turns dirty");
+    assert!(controller.meter().today_g(0) <= even);
+}
+
+/// Cells: far fewer solves than turns, every plan checked and certified, no cap broken, the same history again.
+#[test]
+fn cells_answer_a_day_with_few_solves() {
+    let scenario = scenario(11.0, 22.0);
+    let play = |effort: Effort| {
+        let mut controller = controller(&scenario, own(&scenario));
+        controller.set_effort(effort);
+        let mut replay = replay(&scenario, controller, 30, 72);
+        let mut rows = Vec::new();
+        let summary = replay
+            .run(|turn, row, controller| {
+                let running = controller.running().unwrap();
+                let verdict = checker::check(controller.instance(), &running.plan, &scenario.objective);
+                assert!(verdict.passes(), "{:?}", verdict.violations);
+                assert!(running.bound.is_some_and(|b| b <= running.value + 1e-9), "{:?}", turn.at);
+                rows.push(row.clone());
+            })
+            .unwrap();
+        (summary, rows)
+    };
+    let cells = Effort::Cells(Cells { cap: 0.1, grams: 60.0, kicks: 1 });
+    let (every, exact) = play(Effort::Every);
+    let (few, rows) = play(cells);
+    assert_eq!((few.above_cap, few.unproven), (0, 0));
+    assert!(few.solves * 2 < every.solves, "{} against {}", few.solves, every.solves);
+    // A bound of the cells is never above what the exact solves found.
+    for (cell, exact) in rows.iter().zip(&exact) {
+        assert!(cell.bound.unwrap() <= exact.value + 0.02 + 1e-6, "{cell:?} against {exact:?}");
+    }
+    assert_eq!((few, rows), play(cells));
 }
 
 /// Days are 23 and 25 hours long where clocks change.

@@ -11,7 +11,7 @@ use ecomap_carbon::source::synthetic;
 use ecomap_carbon::source::trace::{Foresight, Trace};
 use ecomap_carbon::{Chain, Damper, Signal, Source};
 use ecomap_fleet::history::{Names, csv};
-use ecomap_fleet::{Budgets, Controller, FleetError, Group, Replay, Row, Settings, Summary};
+use ecomap_fleet::{Budgets, Cells, Controller, Effort, FleetError, Group, Replay, Row, Settings, Summary};
 use ecomap_instances::Scenario;
 use ecomap_instances::ids::SiteIx;
 use ecomap_instances::scenario::Budget;
@@ -57,6 +57,9 @@ pub(super) struct Args {
     /// Spend so many grams a day, best over the day, instead of following the sites' own budgets
     #[arg(long, value_name = "GRAMS", value_parser = parse_grams)]
     allowance: Option<f64>,
+    /// Whose days an allowance counts: a name such as Europe/Berlin, or a rule such as CET-1CEST,M3.5.0,M10.5.0/3
+    #[arg(long, value_name = "ZONE", default_value = "UTC", value_parser = parse_days)]
+    time_zone: TimeZone,
     /// What the traces foretell
     #[arg(long, value_enum, default_value = "yesterday")]
     foresight: Ahead,
@@ -70,11 +73,20 @@ pub(super) struct Args {
     #[arg(long, default_value = "0.01", value_parser = parse_grams)]
     gain: f64,
     /// Relative gap at which a solve may stop
-    #[arg(long, default_value = "1e-3", value_parser = parse_gap)]
+    #[arg(long, default_value = "0.01", value_parser = parse_gap)]
     gap: f64,
     /// Most branch-and-bound nodes of one solve; no time limit, so that a run repeats
-    #[arg(long, default_value_t = 2_000)]
+    #[arg(long, default_value_t = 200)]
     work_limit: u64,
+    /// Height of the cells of caps that are solved once each, as a share of the cap; 0 solves every hour
+    #[arg(long, value_name = "SHARE", default_value = "0.05", value_parser = parse_grams)]
+    cell: f64,
+    /// Width of the cells of intensities, g/kWh
+    #[arg(long, value_name = "GRAMS", default_value = "50", value_parser = parse_grams)]
+    cell_grams: f64,
+    /// Restarts of the local search in every hour
+    #[arg(long, default_value_t = 1)]
+    kicks: u16,
     /// Seed of every random choice, the synthetic trace among them
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -84,6 +96,12 @@ pub(super) struct Args {
     /// Print the summary as JSON
     #[arg(long)]
     json: bool,
+}
+
+fn parse_days(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text)
+        .or_else(|_| TimeZone::posix(text))
+        .map_err(|_| "neither the name of a time zone that this machine knows nor a POSIX rule".to_owned())
 }
 
 fn parse_grams(text: &str) -> Result<f64, String> {
@@ -111,7 +129,16 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let intensity: Vec<GramsPerKwh> = scenario.zones.iter().map(|z| z.carbon).collect();
     let budgets = budgets(args, &scenario)?;
     let zone_of = scenario.sites.iter().map(|s| s.zone.at()).collect();
-    let settings = Settings { options: options.clone(), gain: args.gain };
+    let effort = if args.cell > 0.0 {
+        Effort::Cells(Cells {
+            cap: args.cell,
+            grams: args.cell_grams.max(1.0),
+            kicks: usize::from(args.kicks),
+        })
+    } else {
+        Effort::Every
+    };
+    let settings = Settings { options: options.clone(), gain: args.gain, effort };
     let mut controller = Controller::new(priced.instance, zone_of, budgets, settings);
     let cancel = options.cancel.clone();
     cancel_on_interrupt(cancel);
@@ -125,7 +152,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         start: args.start,
         every: SignedDuration::from_hours(1),
         turns: usize::try_from(args.hours)?,
-        days: TimeZone::UTC,
+        days: args.time_zone.clone(),
     };
     let mut rows: Vec<Row> = Vec::new();
     let mut times = Vec::new();

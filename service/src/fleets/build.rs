@@ -266,7 +266,7 @@ pub fn build(
     };
     let budgets = budgets(&dto, &scenario).map_err(|why| ServiceError::Usage(why.to_string()))?;
     let zone_of = scenario.sites.iter().map(|s| s.zone.at()).collect();
-    let settings = Settings { options, gain: control.gain };
+    let settings = Settings { options, gain: control.gain, effort: ecomap_fleet::Effort::Every };
     let traced = budgets.groups().iter().any(|g| g.traced.is_some());
     let mut controller = Controller::new(priced.instance.clone(), zone_of, budgets, settings);
     if let Some(before) = before {

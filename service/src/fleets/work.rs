@@ -193,14 +193,18 @@ impl Work {
         let instance = self.built.controller.instance();
         let priced = &self.built.priced;
         // Every plan that a controller publishes comes from a solution; one carried over is not published again.
-        let solution = published.solution.as_ref()?;
+        let mut solution = (**published.solution.as_ref()?).clone();
+        // Answers given at once leave the hash to whoever shows them.
+        if solution.certificate.instance_hash.is_empty() {
+            solution.certificate.instance_hash = ecomap_solver::solution::instance_hash(instance);
+        }
         let extra = Extra {
             name: priced.name.clone(),
             pricing: priced.pricing.clone(),
             versions: priced.versions.clone(),
             ..Extra::default()
         };
-        let result = to_result(instance, solution, extra);
+        let result = to_result(instance, &solution, extra);
         let plans = self.last.as_ref().and_then(|l| l.plan.as_ref()).zip(result.plan.as_ref());
         let mut changes =
             plans.map_or_else(Vec::new, |(a, b)| diff::changes(a, b, &[published.cause.as_str()]));

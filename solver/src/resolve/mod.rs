@@ -9,15 +9,23 @@
 //!    of least regret (`ecomap_mmkp`).
 //! 3. **Proof**: the exact solver, started from the best stored plan that fits.
 //!
+//! [`Resolver::set_intensities`] moves the carbon intensities of sites: plans are priced anew, and proofs go on at a
+//! discount. [`Resolver::at_once`] answers a cap that must be kept now, with a stored plan or by taking from the one that
+//! runs, and [`Resolver::refine`] searches from there without a proof.
+//!
 //! Whatever is found is stored, in bounded memory. [`Resolver::preparation`] fills the store ahead of time, on another
 //! thread if wanted: it works on a copy, and [`Resolver::absorb`] takes over what it has found so far. When tenants
 //! come and go, [`Resolver::rebase`] re-prices proofs and patches plans instead of starting anew.
 
+mod intensity;
 mod prepare;
+mod quick;
 mod rebase;
+mod repair;
 mod store;
 
 pub use prepare::{Preparation, Progress};
+pub use quick::Standing;
 
 use crate::checker::{self, Verdict};
 use crate::columns;
@@ -89,6 +97,8 @@ pub struct Resolver {
     knapsack: Option<Knapsack>,
     /// Counts changes after which stored things of a copy no longer fit.
     epoch: u64,
+    /// Options that rows (7), (8a) and (10a) admit, by tenant; once somebody asks.
+    admissible: Option<Arc<quick::Menu>>,
 }
 
 impl Resolver {
@@ -104,11 +114,13 @@ impl Resolver {
             knapsack: None,
             store: Store::default(),
             epoch: 0,
+            admissible: None,
             instance,
             objective,
             options,
         };
         resolver.knapsack = resolver.knapsack();
+        resolver.reweigh();
         if let Some(plan) = resolver.options.warm_start.clone() {
             resolver.keep(&plan);
         }
@@ -274,6 +286,13 @@ impl Resolver {
     }
 
     fn wrap(&self, found: Option<(Assignment, Verdict)>, known: &Known, method: &'static str) -> Solution {
+        let mut solution = self.unnamed(found, known, method);
+        solution.certificate.instance_hash = instance_hash(&self.instance);
+        solution
+    }
+
+    /// A solution without the hash of the instance, which takes longer than all else.
+    fn unnamed(&self, found: Option<(Assignment, Verdict)>, known: &Known, method: &'static str) -> Solution {
         let (plan, verdict) = found.unzip();
         let primal = verdict.as_ref().map(|v| v.evaluation.value);
         let dual = known.bound.map(|bound| match primal {
@@ -299,7 +318,7 @@ impl Resolver {
                 nodes: 0,
                 cuts: 0,
                 seed: self.options.seed,
-                instance_hash: instance_hash(&self.instance),
+                instance_hash: String::new(),
                 method,
                 levels: Vec::new(),
             },
@@ -332,7 +351,12 @@ impl Resolver {
         let priced: f64 = answer.prices.iter().zip(capacity).map(|(p, c)| p * c).sum();
         let mut slope = vec![0.0; self.instance.sites.len()];
         slope.extend(&answer.prices);
-        self.store.add_plane(Plane { constant: priced - answer.bound, slope, prices: None });
+        self.store.add_plane(Plane {
+            constant: priced - answer.bound,
+            slope,
+            prices: None,
+            carbon: Vec::new(),
+        });
         if let Some(plan) = plan {
             self.keep(&plan);
         }
@@ -464,7 +488,7 @@ impl Resolver {
             clock: Arc::clone(&self.options.clock),
         };
         let bound = relaxation.solve(&[], &settings)?;
-        self.store.add_plane(plane_of(&relaxation, &bound.multipliers));
+        self.store.add_plane(plane_of(&relaxation, &bound.multipliers, self.store.carbon()));
         Ok(())
     }
 
@@ -487,10 +511,11 @@ impl Resolver {
 }
 
 /// What multipliers of the pool relaxation prove for any budgets.
-fn plane_of(relaxation: &Relaxation<'_>, multipliers: &[f64]) -> Plane {
+fn plane_of(relaxation: &Relaxation<'_>, multipliers: &[f64], carbon: &[f64]) -> Plane {
     let (value, slope, budgets) = relaxation.plane(multipliers);
     let priced: f64 = slope.iter().zip(&budgets).filter(|(s, _)| **s > 0.0).map(|(s, b)| s * b).sum();
-    Plane { constant: value + priced, slope, prices: Some(relaxation.named(multipliers)) }
+    let prices = Some(relaxation.named(multipliers));
+    Plane { constant: value + priced, slope, prices, carbon: carbon.to_vec() }
 }
 
 /// Row families whose right-hand sides are budgets.

@@ -50,6 +50,8 @@ impl Resolver {
         let same = preparation.resolver.epoch == self.epoch;
         if same {
             self.store.merge(&preparation.resolver.store);
+            // The copy may have been made at other intensities.
+            self.reweigh();
         }
         same
     }

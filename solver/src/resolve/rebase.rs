@@ -101,8 +101,10 @@ impl Resolver {
         self.options.warm_start = None;
         self.costs = Costs::new(&self.instance, &self.objective);
         self.knapsack = self.knapsack();
+        self.admissible = None;
         self.store.forget_steps();
         let (plans, planes) = (self.store.take_plans(), self.store.take_planes());
+        self.reweigh();
         let same_rows = {
             let shape = |i: &Instance| -> Vec<(String, usize)> {
                 i.classes.iter().map(|c| (c.id.clone(), c.modes.len())).collect()
@@ -187,7 +189,7 @@ impl Resolver {
         for plane in planes.iter().skip(newest) {
             let prices = plane.prices.as_ref().map(|p| p.map(&renumbered));
             if let Some(multipliers) = prices.and_then(|p| relaxation.multipliers_of(&p)) {
-                self.store.add_plane(plane_of(&relaxation, &multipliers));
+                self.store.add_plane(plane_of(&relaxation, &multipliers, self.store.carbon()));
             }
         }
     }

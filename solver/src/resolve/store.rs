@@ -6,6 +6,14 @@
 //! - a *step*: a bound proven at b′ holds for every b ≤ b′;
 //! - a *plane*: prices λ ≥ 0 of the budgets prove v(b) ≥ K(λ) − λ·b for every b (19), (22).
 //!
+//! Both were found at intensities g′ of the sites. Where no weight of the objective is negative they hold at any other
+//! intensities g too, times θ = min(1, min_s g_s/g′_s): for every plan x
+//!
+//! cost(x, g) ≥ cost(x, θ·g′) ≥ θ·cost(x, g′)                                                                (26)
+//!
+//! The first since g ≥ θ·g′ and no cost falls as intensities rise; the second since costs, open shed prices (18)
+//! among them, are sums and maxima of terms affine in g whose constants are not negative.
+//!
 //! A plan serves every b that its use fits. Costs are those to be minimised, whatever the objective's own sense.
 
 use crate::checker::TOLERANCE;
@@ -31,6 +39,8 @@ pub(super) struct Stored {
 #[derive(Debug, Clone, PartialEq)]
 struct Step {
     budgets: Vec<f64>,
+    /// Intensities of the sites, g/kWh.
+    carbon: Vec<f64>,
     /// +∞: no plan at all.
     bound: f64,
 }
@@ -42,6 +52,8 @@ pub(super) struct Plane {
     pub(super) slope: Vec<f64>,
     /// The prices of all rows, to price other tenants by; for knapsacks those of the slope are all.
     pub(super) prices: Option<Prices>,
+    /// Intensities of the sites that it was found at, g/kWh; empty where they do not matter.
+    pub(super) carbon: Vec<f64>,
 }
 
 impl Plane {
@@ -58,6 +70,8 @@ pub(super) struct Store {
     plans: Vec<Stored>,
     steps: Vec<Step>,
     planes: Vec<Plane>,
+    /// Intensities of the sites now, g/kWh.
+    carbon: Vec<f64>,
 }
 
 fn fits(used: &[f64], budgets: &[f64]) -> bool {
@@ -68,7 +82,45 @@ fn at_most(a: &[f64], b: &[f64]) -> bool {
     a.iter().zip(b).all(|(a, b)| a <= b)
 }
 
+/// θ of (26).
+fn theta(now: &[f64], then: &[f64]) -> f64 {
+    let ratios = now.iter().zip(then).filter(|(_, t)| **t > 0.0).map(|(n, t)| n / t);
+    ratios.fold(1.0, f64::min)
+}
+
+/// What a bound found at intensities `then` proves `now`.
+fn carried(bound: f64, now: &[f64], then: &[f64]) -> f64 {
+    if bound.is_finite() {
+        // Below 0 a bound says no more than that costs are not.
+        if bound > 0.0 { bound * theta(now, then) } else { bound }
+    } else {
+        bound
+    }
+}
+
 impl Store {
+    /// Other intensities hold: plans are ordered by what `cost` says of them now. Proofs stay where `proofs` says that
+    /// (26) holds.
+    pub(super) fn set_carbon(
+        &mut self,
+        carbon: Vec<f64>,
+        proofs: bool,
+        cost: impl Fn(&Assignment) -> Option<f64>,
+    ) {
+        if !proofs {
+            self.steps.clear();
+            self.planes.clear();
+        }
+        self.carbon = carbon;
+        self.plans.retain_mut(|stored| cost(&stored.plan).map(|c| stored.cost = c).is_some());
+        self.plans.sort_by(|a, b| a.cost.total_cmp(&b.cost));
+    }
+
+    /// Intensities of the sites now.
+    pub(super) fn carbon(&self) -> &[f64] {
+        &self.carbon
+    }
+
     pub(super) fn plans(&self) -> &[Stored] {
         &self.plans
     }
@@ -84,8 +136,12 @@ impl Store {
 
     /// No plan costs less; −∞ while nothing is known, +∞ where there is proof that no plan exists.
     pub(super) fn bound(&self, budgets: &[f64]) -> f64 {
-        let steps = self.steps.iter().filter(|s| at_most(budgets, &s.budgets)).map(|s| s.bound);
-        let planes = self.planes.iter().map(|p| p.bound(budgets));
+        let steps = self
+            .steps
+            .iter()
+            .filter(|s| at_most(budgets, &s.budgets))
+            .map(|s| carried(s.bound, &self.carbon, &s.carbon));
+        let planes = self.planes.iter().map(|p| carried(p.bound(budgets), &self.carbon, &p.carbon));
         steps.chain(planes).fold(f64::NEG_INFINITY, f64::max)
     }
 
@@ -110,8 +166,13 @@ impl Store {
         if bound.is_nan() || bound == f64::NEG_INFINITY {
             return;
         }
-        let covers = |a: &Step, b: &Step| a.bound >= b.bound && at_most(&b.budgets, &a.budgets);
-        let step = Step { budgets, bound };
+        self.insert_step(Step { budgets, carbon: self.carbon.clone(), bound });
+    }
+
+    fn insert_step(&mut self, step: Step) {
+        let covers = |a: &Step, b: &Step| {
+            a.bound >= b.bound && at_most(&b.budgets, &a.budgets) && at_most(&a.carbon, &b.carbon)
+        };
         if self.steps.iter().any(|s| covers(s, &step)) {
             return;
         }
@@ -144,7 +205,7 @@ impl Store {
             self.add_plan(plan.clone());
         }
         for step in &other.steps {
-            self.add_step(step.budgets.clone(), step.bound);
+            self.insert_step(step.clone());
         }
         for plane in &other.planes {
             self.add_plane(plane.clone());
