@@ -24,7 +24,7 @@ PROFILE_OUT ?= .tools/measured.json
 PEERS ?= 20
 PEERS_SEED ?= 1
 
-.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train profile schema deny peers bench-peers clean
+.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train profile test-gpu tritonclient cross-check schema deny peers bench-peers clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -78,6 +78,17 @@ profile: setup ## Measure the light ONNX graphs on this machine's cores and prin
 	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
 	$(WITH_ORT) $(TARGET_DIR)/release/ecomap profile run .tools/onnx-light --out $(PROFILE_OUT)
 	$(TARGET_DIR)/release/ecomap profile compare $(PROFILE_OUT) --all
+
+test-gpu: ## Run the executor's tests on an NVIDIA GPU by the CUDA provider; says skipped without one
+	@CARGO_FLAGS="$(CARGO_FLAGS)" bash .ci/test-gpu.sh
+
+tritonclient: ## Fetch Triton's Python client into .tools, for the test that infers through it
+	bash .ci/setup.sh --venv
+	[ -x .tools/tritonclient/bin/python3 ] || python3 -m venv .tools/tritonclient
+	.tools/tritonclient/bin/pip install --quiet --disable-pip-version-check "tritonclient[http]==2.73.0"
+
+cross-check: ## Check that the executor compiles for aarch64 boards; says skipped without the target
+	@CARGO_FLAGS="$(CARGO_FLAGS)" bash .ci/cross-check.sh
 
 schema: setup ## Regenerate the published JSON Schemas from the types
 	ECOMAP_BLESS=1 cargo test $(CARGO_FLAGS) -p ecomap-instances

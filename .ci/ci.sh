@@ -23,6 +23,9 @@ cargo fmt --all --check
 step "clippy"
 cargo clippy "${flags[@]}" --workspace --all-targets -- -D warnings
 
+step "aarch64"
+bash .ci/cross-check.sh
+
 step "licences, bans, sources"
 if cargo deny --version >/dev/null 2>&1; then
     cargo deny --locked check --hide-inclusion-graph licenses bans sources

@@ -98,7 +98,7 @@ codes! {
     TooFewRuns = "E1602", "too few measured runs", "Measure longer windows, or more co-runs and repetitions.";
     RunRepository = "E1701", "model repository not usable", "Check the manifest, sizes and permissions; every path must stay inside the repository and pass no symbolic link.";
     RunModelMissing = "E1702", "model not in the repository", "Put the tier's model into the repository, or solve without this tier on the board.";
-    RunModelHash = "E1703", "model file differs from its manifest", "Restore the file, or describe the new one with `ecomap-executor repository index`.";
+    RunModelHash = "E1703", "model file differs from its manifest", "Restore the file, or describe the new one with `ecomap-executor repository add`.";
     RunBlocks = "E1704", "blocks of the plan are not those of the model", "Price the plan with the blocks that the repository's manifest lists.";
     RunCut = "E1705", "model cannot be cut there", "Cut where one tensor crosses (`ecomap inspect` lists the places).";
     RunMemory = "E1706", "not enough memory for the new sessions", "Give smaller tiers, or stop what else uses the board's memory.";

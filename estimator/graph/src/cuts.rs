@@ -20,7 +20,7 @@ pub struct Cut {
     pub tensor: String,
     /// Its size at fp32, bytes.
     pub bytes: u64,
-    /// Whether the file can be cut there: the tensor is not inside a branch.
+    /// Whether the file can be cut there: the tensor is not inside a branch, nor an output itself.
     pub extractable: bool,
     #[serde(skip)]
     pub(crate) id: usize,
@@ -66,7 +66,7 @@ impl LayerGraph {
             after,
             tensor: port.name.clone(),
             bytes: port.shape.elements() * ELEMENT_BYTES,
-            extractable: self.top.contains(&id),
+            extractable: self.top.contains(&id) && self.outputs().iter().all(|p| p.id != id),
             id,
         })
     }

@@ -2,6 +2,7 @@
 
 use crate::build::{Op, Program};
 use crate::cost::{Class, is_matmul};
+use crate::fact::Fact;
 use crate::fault::{Fault, short};
 use crate::fuse::{self, Group, Uses, is_constant};
 use crate::onnx::Model;
@@ -89,6 +90,8 @@ pub struct LayerGraph {
     pub(crate) tensors: BTreeMap<usize, Port>,
     /// Tensors at which the file itself can be cut.
     pub(crate) top: BTreeSet<usize>,
+    /// Constants of the outermost graph whose elements are known, by name.
+    pub(crate) folded: BTreeMap<String, Fact>,
     notes: Vec<String>,
     stored_bytes: u64,
 }
@@ -136,6 +139,12 @@ impl LayerGraph {
     #[must_use]
     pub fn outputs(&self) -> &[Port] {
         &self.outputs
+    }
+
+    /// A tensor between layers or at the border, by its name in the file.
+    #[must_use]
+    pub fn port(&self, tensor: &str) -> Option<&Port> {
+        self.tensors.values().find(|p| p.name == tensor)
     }
 
     /// What the counts leave out or assume.
@@ -246,6 +255,12 @@ impl<'p, 'm> Assembly<'p, 'm> {
         let ports = |list: &[usize]| list.iter().filter_map(|t| tensors.get(t).cloned()).collect::<Vec<_>>();
         let top =
             tensors.keys().copied().filter(|t| program.tensors.get(*t).is_some_and(|t| t.top)).collect();
+        let folded = program.tensors.iter().filter(|t| t.top && t.constant.is_some());
+        let folded = folded.filter_map(|t| {
+            let fact = t.fact.as_ref().filter(|f| f.value.is_some())?;
+            Some((t.name.clone(), fact.clone()))
+        });
+        let folded = folded.collect();
         Ok(LayerGraph {
             inputs: ports(&program.inputs),
             outputs: ports(&program.outputs),
@@ -253,6 +268,7 @@ impl<'p, 'm> Assembly<'p, 'm> {
             reads,
             writes,
             top,
+            folded,
             tensors,
             notes: program.notes.clone(),
             stored_bytes: program.stored_bytes,

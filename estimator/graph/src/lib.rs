@@ -10,6 +10,8 @@
 //! 4. [`cuts`] finds where one tensor crosses, [`blocks`] makes a chain of blocks from that, which
 //!    the estimator prices.
 //! 5. [`inspect`] shows all this; [`family`] makes a catalogue file of models and accuracies.
+//! 6. [`extract`] cuts the file itself apart at legal cuts; [`weights`] draws weights for files that
+//!    come without.
 //!
 //! Nothing here panics on a hostile file: every bound is checked, and every mistake is an
 //! [`Issue`](ecomap_instances::Issue) with a code. This crate knows nothing of predictions.
@@ -21,6 +23,7 @@ pub mod blocks;
 mod build;
 pub mod cost;
 pub mod cuts;
+pub mod extract;
 mod fact;
 pub mod family;
 mod fault;
@@ -35,7 +38,9 @@ mod render;
 pub mod shape;
 pub mod support;
 mod value;
+pub mod weights;
 
+pub use extract::Surgery;
 pub use inspect::{Format, Inspection};
 pub use layer::{Edge, Layer, LayerGraph, Port};
 pub use onnx::Model;

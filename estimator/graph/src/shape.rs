@@ -124,6 +124,12 @@ macro_rules! types {
                 }
             }
 
+            /// Number, as ONNX counts them.
+            #[must_use]
+            pub const fn number(self) -> i32 {
+                match self { $(Self::$variant => $number,)* }
+            }
+
             /// Name, as ONNX writes it.
             #[must_use]
             pub const fn name(self) -> &'static str {

@@ -16,11 +16,11 @@ pub mod batch;
 mod cache;
 pub mod finish;
 pub mod forest;
-pub mod library;
 pub mod network;
 mod predictor;
 pub mod setup;
 
+pub use ecomap_onnxruntime::library;
 pub use predictor::{Backend, Learned, Options, Serve};
 
 /// Factors of one plan, before they meet latencies.

@@ -3,13 +3,12 @@
 use super::Factors;
 use super::artifact::Artifact;
 use super::batch::{Batch, UNITS, batches};
-use super::library::{REMEDY, find, missing};
 use crate::error::EstimatorError;
 use crate::features::{BLOCK_FEATURES, DEVICE_FEATURES, Encoded, SEGMENT_FEATURES, TENANT_FEATURES};
 use ort::session::Session;
 use ort::session::builder::GraphOptimizationLevel;
 use ort::value::TensorRef;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 /// The loaded network.
 #[derive(Debug)]
@@ -23,17 +22,9 @@ fn failed(e: impl std::fmt::Display) -> EstimatorError {
     EstimatorError::Runtime(e.to_string())
 }
 
-/// The process has one environment of ONNX Runtime; the first library that loads stays.
+/// The process' environment of ONNX Runtime.
 pub(crate) fn environment() -> Result<&'static ort::environment::Environment, EstimatorError> {
-    static ENVIRONMENT: OnceLock<Result<ort::environment::Environment, String>> = OnceLock::new();
-    ENVIRONMENT
-        .get_or_init(|| {
-            let path = find().ok_or_else(missing)?;
-            let builder = ort::init_from(&path).map_err(|e| format!("{}: {e}; {REMEDY}", path.display()))?;
-            builder.build().map_err(|e| format!("{}: {e}", path.display()))
-        })
-        .as_ref()
-        .map_err(|e| EstimatorError::Runtime(e.clone()))
+    ecomap_onnxruntime::environment().map_err(EstimatorError::Runtime)
 }
 
 impl Network {

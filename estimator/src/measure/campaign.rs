@@ -15,7 +15,7 @@ use crate::error::EstimatorError;
 use crate::validation::quantile;
 use ecomap_instances::generate::Seed;
 use ecomap_instances::{Code, Issue, Issues};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use ecomap_onnxruntime::cores::bind;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicUsize;
 use std::sync::mpsc;
@@ -301,23 +301,4 @@ struct Reading {
     own_s: f64,
     ticks: super::machine::Ticks,
     joules: Option<Vec<(f64, f64)>>,
-}
-
-/// Binds the calling thread to cores, all of which it must get.
-fn bind(cores: &[u32]) -> Result<(), String> {
-    let mut set = CpuSet::new();
-    for core in cores {
-        let core = *core as usize;
-        if core >= CpuSet::MAX_CPU {
-            return Err(format!("core {core} is beyond {}", CpuSet::MAX_CPU));
-        }
-        set.set(core);
-    }
-    sched_setaffinity(None, &set).map_err(|e| format!("cannot run on cores {cores:?}: {e}"))?;
-    // The kernel is content with one core of the set.
-    let got = sched_getaffinity(None).map_err(|e| e.to_string())?;
-    match cores.iter().find(|c| !got.is_set(**c as usize)) {
-        Some(core) => Err(format!("there is no core {core} to run on")),
-        None => Ok(()),
-    }
 }

@@ -1,21 +1,20 @@
-//! The command line: `ecomap-executor plan`.
+//! The command line: `ecomap-executor plan`, `repository`, `serve` and `emulate`.
 
-use crate::{ExecutorError, orders, show};
+use crate::http::server::signals;
+use crate::repository::command::{self, Action};
+use crate::{ExecutorError, config, input, orders, serve, show};
 use clap::{Parser, Subcommand};
 use ecomap_instances::format::result_v1;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
-
-/// Most bytes of a result.
-const MAX_BYTES: u64 = 256 << 20;
 
 const HELP: &str = "\
 Exit codes:
   0   fine
-  2   usage: unknown option, file that cannot be read, unknown device
-  3   the file is not a result document
-  6   refused: no plan, or one that did not pass the checker
+  2   usage: unknown option, file that cannot be read or written, address in use, unknown device
+  3   the file is not a result, a configuration, a manifest or a model
+  6   refused: no plan, one that did not pass the checker, or one that cannot run here
   70  internal error; please report it";
 
 /// The agent that runs on a board.
@@ -40,6 +39,17 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make, extend or check a model repository
+    Repository {
+        #[command(subcommand)]
+        action: Action,
+    },
+    /// Run a plan's models and serve them (Open Inference Protocol v2)
+    Serve {
+        /// Configuration, a TOML file
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+    },
     /// Emulate a board: the agent over the simulator instead of a runtime
     #[cfg(feature = "emulate")]
     Emulate(crate::emulate::cli::Args),
@@ -48,12 +58,14 @@ enum Command {
 /// Parses the command line, runs the command, and turns its outcome into an exit code.
 #[must_use]
 pub fn main() -> ExitCode {
-    let done = match Cli::parse().command {
+    let outcome = match Cli::parse().command {
         Command::Plan { result, device, json } => plan(&result, device.as_deref(), json),
+        Command::Repository { action } => command::run(action),
         #[cfg(feature = "emulate")]
-        Command::Emulate(args) => return emulate(args),
+        Command::Emulate(args) => emulate(args).map(|()| String::new()),
+        Command::Serve { config } => run_server(&config).map(|()| String::new()),
     };
-    match done {
+    match outcome {
         Ok(text) => {
             // A reader that went away is no error.
             let _ = io::stdout().lock().write_all(text.as_bytes());
@@ -62,28 +74,21 @@ pub fn main() -> ExitCode {
         Err(error) => {
             let _ = writeln!(io::stderr().lock(), "ecomap-executor: {error}");
             ExitCode::from(match error {
-                ExecutorError::Read { .. } | ExecutorError::UnknownDevice { .. } => 2,
-                ExecutorError::Invalid(_) | ExecutorError::TooLarge { .. } => 3,
+                ExecutorError::Read { .. }
+                | ExecutorError::Write { .. }
+                | ExecutorError::Bind { .. }
+                | ExecutorError::Agent(_)
+                | ExecutorError::UnknownDevice { .. } => 2,
+                ExecutorError::Invalid(_) | ExecutorError::TooLarge { .. } | ExecutorError::Repository(_) => {
+                    3
+                }
                 ExecutorError::NoPlan(_)
                 | ExecutorError::NotChecked { .. }
-                | ExecutorError::Inconsistent(_) => 6,
-                ExecutorError::Json(_) => 70,
+                | ExecutorError::Inconsistent(_)
+                | ExecutorError::Refused(_)
+                | ExecutorError::Unit { .. } => 6,
+                ExecutorError::Json(_) | ExecutorError::Start(_) => 70,
             })
-        }
-    }
-}
-
-#[cfg(feature = "emulate")]
-fn emulate(args: crate::emulate::cli::Args) -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(io::stderr)
-        .init();
-    match crate::emulate::cli::run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "ecomap-executor: {error}");
-            ExitCode::from(2)
         }
     }
 }
@@ -93,7 +98,7 @@ fn emulate(args: crate::emulate::cli::Args) -> ExitCode {
 /// # Errors
 /// When the file cannot be read or the plan must not be run.
 pub fn plan(path: &Path, device: Option<&str>, json: bool) -> Result<String, ExecutorError> {
-    let result = result_v1::read(&read(path)?)?;
+    let result = result_v1::read(&input::read(path)?)?;
     let mut list = orders::from_result(&result)?;
     if let Some(device) = device {
         list = vec![orders::for_device(list, device)?];
@@ -104,16 +109,25 @@ pub fn plan(path: &Path, device: Option<&str>, json: bool) -> Result<String, Exe
     Ok(list.iter().map(show::orders).collect())
 }
 
-fn read(path: &Path) -> Result<Vec<u8>, ExecutorError> {
-    let failed = |source| ExecutorError::Read { path: path.to_owned(), source };
-    let mut bytes = Vec::new();
-    let count = if path.as_os_str() == "-" {
-        io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
-    } else {
-        std::fs::File::open(path).map_err(failed)?.take(MAX_BYTES + 1).read_to_end(&mut bytes)
+#[cfg(feature = "emulate")]
+fn emulate(args: crate::emulate::cli::Args) -> Result<(), ExecutorError> {
+    log();
+    crate::emulate::cli::run(args)
+}
+
+fn run_server(path: &Path) -> Result<(), ExecutorError> {
+    log();
+    let listening = |address| {
+        // The one line on standard output: scripts wait for it.
+        let _ = writeln!(io::stdout().lock(), "listening on http://{address}");
     };
-    if count.map_err(failed)? as u64 > MAX_BYTES {
-        return Err(ExecutorError::TooLarge { path: path.to_owned(), limit: MAX_BYTES });
-    }
-    Ok(bytes)
+    serve::run(&config::read(path)?, listening, signals())
+}
+
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ECOMAP_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(io::stderr);
+    // A second subscriber in one process is refused; the first stays.
+    let _ = log.try_init();
 }

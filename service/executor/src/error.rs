@@ -1,6 +1,9 @@
 //! What can go wrong in the executor.
 
+use crate::repository::RepositoryError;
+use crate::runtime::Refused;
 use ecomap_instances::Issues;
+use ecomap_instances::ids::UnitId;
 use ecomap_instances::plan::Status;
 use std::path::PathBuf;
 
@@ -24,6 +27,28 @@ pub enum ExecutorError {
         /// Most bytes read.
         limit: u64,
     },
+    /// A file cannot be written.
+    #[error("cannot write {path}: {source}")]
+    Write {
+        /// Where.
+        path: PathBuf,
+        /// Reason.
+        source: std::io::Error,
+    },
+    /// The address cannot be had.
+    #[error("cannot listen on {addr}: {source}")]
+    Bind {
+        /// Address.
+        addr: std::net::SocketAddr,
+        /// Reason.
+        source: std::io::Error,
+    },
+    /// The model repository cannot be used.
+    #[error("repository: {0}")]
+    Repository(#[from] RepositoryError),
+    /// The plan cannot be run here.
+    #[error("refused: {0}")]
+    Refused(#[from] Refused),
     /// The document is not a result.
     #[error("{0}")]
     Invalid(#[from] Issues),
@@ -49,6 +74,20 @@ pub enum ExecutorError {
         /// Names known.
         known: String,
     },
+    /// A compute unit cannot be used.
+    #[error("E1710 unit `{unit}`: {message}")]
+    Unit {
+        /// Unit.
+        unit: UnitId,
+        /// Why.
+        message: String,
+    },
+    /// The agent cannot start.
+    #[error(transparent)]
+    Agent(Box<dyn std::error::Error + Send + Sync>),
+    /// A thread cannot be started.
+    #[error("cannot start a thread: {0}")]
+    Start(std::io::Error),
     /// Orders cannot be written as JSON; a bug.
     #[error("cannot write JSON: {0}")]
     Json(#[from] serde_json::Error),

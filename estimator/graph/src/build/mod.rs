@@ -5,7 +5,7 @@
 
 mod branch;
 mod inputs;
-mod order;
+pub(crate) mod order;
 
 use crate::attrs::Attrs;
 use crate::cost::{self, Class};

@@ -10,7 +10,7 @@ use std::collections::{BTreeSet, BinaryHeap, HashMap};
 ///
 /// # Errors
 /// What is wrong, with the node's position: tensors that are defined twice or never, or a cycle.
-pub(super) fn order(
+pub(crate) fn order(
     graph: &GraphProto,
     outside: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<usize>, Vec<(Fault, usize)>> {
@@ -79,7 +79,7 @@ pub(super) fn order(
 }
 
 /// Names that a node's sub-graphs may take from outside. Sub-graphs nest as deep as messages may.
-fn captured<'m>(node: &'m NodeProto, found: &mut dyn FnMut(&'m str)) {
+pub(crate) fn captured<'m>(node: &'m NodeProto, found: &mut dyn FnMut(&'m str)) {
     for attribute in &node.attribute {
         for graph in attribute.g.iter().chain(&attribute.graphs) {
             for inner in &graph.node {

@@ -55,6 +55,19 @@ impl Model {
         Ok(Self { proto, opset })
     }
 
+    /// Checks messages that were made in memory as if they came from a file.
+    ///
+    /// # Errors
+    /// As [`Model::read`].
+    pub fn from_proto(proto: &ModelProto, limits: &Limits) -> Result<Self, Issues> {
+        Self::read(proto.encode_to_vec(), limits)
+    }
+
+    /// Part of a model that was checked.
+    pub(crate) const fn part(proto: ModelProto, opset: i64) -> Self {
+        Self { proto, opset }
+    }
+
     /// The messages, for those who cut models apart.
     #[must_use]
     pub const fn proto(&self) -> &ModelProto {

@@ -5,8 +5,10 @@
 //! 2. [`refusal`] says why a plan cannot be run here.
 //! 3. [`tensor`] is what travels in requests and answers.
 //! 4. [`counters`] is what the runtime has seen, for telemetry.
+//! 5. [`ort`] runs models for real, on ONNX Runtime.
 
 pub mod counters;
+pub mod ort;
 pub mod port;
 pub mod refusal;
 pub mod tensor;

@@ -79,7 +79,8 @@ pub trait Runtime: Send + Sync + fmt::Debug {
     fn model(&self, tenant: &TenantId) -> Option<ModelInfo>;
 
     /// Takes a request in, without waiting for the answer. `within` is the time that the client
-    /// grants from now on: a request that cannot begin in it is answered [`InferError::Expired`].
+    /// grants from now on: a request of which a segment cannot begin in it is answered
+    /// [`InferError::Expired`].
     /// Requests run earliest deadline first on each unit; without `within` the tenant's latency
     /// objective is the deadline by which they are ordered and counted, but nothing expires.
     ///
