@@ -24,7 +24,7 @@ PROFILE_OUT ?= .tools/measured.json
 PEERS ?= 20
 PEERS_SEED ?= 1
 
-.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train profile test-gpu tritonclient cross-check schema deny peers bench-peers clean
+.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train profile test-gpu tritonclient cross-check schema deny peers bench-peers api-fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -95,6 +95,10 @@ schema: setup ## Regenerate the published JSON Schemas from the types
 
 deny: ## Licences, bans and sources of all dependencies (needs cargo-deny)
 	cargo deny --locked check --hide-inclusion-graph licenses bans sources
+
+api-fuzz: setup ## Fuzz the service from its own OpenAPI document with schemathesis from PyPI (FUZZ: examples for an operation)
+	cargo build $(CARGO_FLAGS) -p ecomap-service --bin ecomap
+	$(WITH_ORT) bash .ci/api-fuzz.sh $(TARGET_DIR)/debug/ecomap $(or $(FUZZ),50)
 
 bench-peers: setup ## Time price decomposition beside HiGHS, CP-SAT and SCIP from PyPI (BENCH_PEERS: arguments; hours without)
 	CARGO_FLAGS="$(CARGO_FLAGS)" bash benches/peers/bench.sh $(BENCH_PEERS)

@@ -4,7 +4,9 @@
 # it probes instead of leaving a stamp, because a machine can change under a checkout and probing takes
 # a tenth of a second.
 #
-#   setup.sh [--venv]    --venv also makes sure that Python can create a virtual environment
+#   setup.sh [--venv] [--browser]
+#       --venv also makes sure that Python can create a virtual environment, --browser that the dashboard's test finds
+#       a browser and its driver
 #
 # Idempotent. Everything it installs comes from Debian by apt-get.
 set -euo pipefail
@@ -54,8 +56,12 @@ fi
 have pkg-config || helpful+=(pkg-config)
 have python3 || helpful+=(python3)
 { have python3 && python3 -m pip --version >/dev/null 2>&1; } || helpful+=(python3-pip)
-if [ "${1:-}" = --venv ] && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
+if [[ " $* " = *" --venv "* ]] && ! python3 -c 'import ensurepip' >/dev/null 2>&1; then
     required+=(python3-venv)
+fi
+
+if [[ " $* " = *" --browser "* ]] && ! { have chromium && have chromedriver; }; then
+    helpful+=(chromium chromium-driver)
 fi
 
 missing=("${required[@]}" "${helpful[@]}")
@@ -76,7 +82,7 @@ if [ ${#missing[@]} -gt 0 ]; then
             fi
             die "this is not a Debian system: install the equivalents of these Debian packages by hand (a C and C++ compiler, make, CMake, libclang 14 or newer)."
         fi
-        say "not installed, and needed only by some targets (docs, peers, the learned estimator): ${helpful[*]}"
+        say "not installed, and needed only by some targets and tests (docs, peers, the learned estimator, the dashboard): ${helpful[*]}"
     else
         say "installing ${missing[*]}"
         log=$(mktemp)
@@ -89,7 +95,7 @@ if [ ${#missing[@]} -gt 0 ]; then
         if ! install && ! { "${root[@]}" apt-get update -qq >&2; install; }; then
             tail -n 20 "$log" >&2
             [ ${#required[@]} -eq 0 ] || die "apt-get could not install ${missing[*]}; install them by hand, then run this again."
-            say "apt-get could not install ${helpful[*]}; only some targets (docs, peers, the learned estimator) need them"
+            say "apt-get could not install ${helpful[*]}; only some targets and tests (docs, peers, the learned estimator, the dashboard) need them"
         fi
     fi
 fi

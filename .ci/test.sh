@@ -4,6 +4,8 @@ set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 read -r -a flags <<<"${CARGO_FLAGS:---locked}"
 
+bash .ci/setup.sh --browser
+
 # ONNX Runtime where setup.sh puts it, for test programs built into another folder.
 if [ -z "${ORT_DYLIB_PATH:-}" ]; then
     for library in "$PWD"/.tools/onnxruntime/onnxruntime/capi/libonnxruntime.so.*; do

@@ -162,7 +162,7 @@ class Server:
                 self.port = probe.getsockname()[1]
             self.log = tempfile.TemporaryFile()
             self.process = subprocess.Popen(
-                [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--scenario", SCENARIO],
+                [self.binary, "serve", "--listen", f"127.0.0.1:{self.port}", "--scenario", SCENARIO, "--store", ":memory:"],
                 cwd=ROOT, stdin=subprocess.DEVNULL, stdout=self.log, stderr=self.log,
             )
             self.wait()

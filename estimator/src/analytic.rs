@@ -115,34 +115,53 @@ impl Roofline {
                 self.price(&Candidate { table: &table, segments: &task.segments, rate: task.rate })
             })
             .collect();
-        let mut load = vec![0.0; plan.profile.units.len()];
-        let mut power = plan.profile.modes.get(plan.mode.at()).map_or(Watts::ZERO, |m| m.idle);
-        for (task, one) in plan.tasks.iter().zip(&alone) {
-            let Some(one) = one else { continue };
-            power += one.energy * task.rate;
-            for (unit, share) in &one.load {
-                if let Some(sum) = load.get_mut(unit.at()) {
-                    *sum += share;
-                }
-            }
+        let alone: Vec<(Option<&Isolated>, Hertz)> =
+            alone.iter().zip(&plan.tasks).map(|(one, task)| (one.as_ref(), task.rate)).collect();
+        together(&plan.profile, plan.mode, &alone)
+    }
+}
+
+/// A board from what its tenants are alone, with their rates: each latency by linear interference,
+/// power by the sum of energies.
+///
+/// One more tenant lowers no latency and no power, to the last bit: rates, loads, slopes and energies
+/// are at least 0, sums run in the order of the tenants, and rounding keeps ≤.
+#[must_use]
+pub fn together(profile: &Profile, mode: ModeIx, tenants: &[(Option<&Isolated>, Hertz)]) -> DevicePrediction {
+    let units = profile.units.len();
+    let mut loads = vec![0.0; units * tenants.len()];
+    let mut total = vec![0.0; units];
+    let mut power = profile.modes.get(mode.at()).map_or(Watts::ZERO, |m| m.idle);
+    for (n, (one, rate)) in tenants.iter().enumerate() {
+        let Some(one) = one else { continue };
+        power += one.energy * *rate;
+        for (unit, share) in one.load.iter().filter(|(unit, _)| unit.at() < units) {
+            loads[n * units + unit.at()] += share;
+            total[unit.at()] += share;
         }
-        let tasks = alone.into_iter().map(|one| one.map(|one| under_load(&one, &load))).collect();
-        let extrapolated = load.iter().any(|l| *l > SATURATION);
-        DevicePrediction { tasks, power, load, source: Source::Analytic, extrapolated }
+    }
+    let others = |n: usize, unit: usize| {
+        let rows = loads.chunks_exact(units).enumerate();
+        rows.filter(|(k, _)| *k != n).map(|(_, row)| row[unit]).sum::<f64>()
+    };
+    let task = |(n, (one, _)): (usize, &(Option<&Isolated>, Hertz))| {
+        one.map(|one| {
+            let slopes = one.slopes.iter().filter(|(unit, _)| unit.at() < units);
+            let delay: f64 = slopes.map(|(unit, slope)| slope * others(n, unit.at())).sum();
+            under_load(one, delay)
+        })
+    };
+    DevicePrediction {
+        tasks: tenants.iter().enumerate().map(task).collect(),
+        power,
+        extrapolated: total.iter().any(|l| *l > SATURATION),
+        load: total,
+        source: Source::Analytic,
     }
 }
 
 /// Linear interference: slowdown = 1 + Σ slope × co-runners' load, at least 1 by construction.
-fn under_load(one: &Isolated, total: &[f64]) -> TaskPrediction {
-    let own = |unit: UnitIx| one.load.iter().find(|(u, _)| *u == unit).map_or(0.0, |(_, share)| *share);
-    let delay: f64 = one
-        .slopes
-        .iter()
-        .map(|(unit, slope)| {
-            let others = total.get(unit.at()).copied().unwrap_or(0.0) - own(*unit);
-            slope * others.max(0.0)
-        })
-        .sum();
+fn under_load(one: &Isolated, delay: f64) -> TaskPrediction {
     let slowdown = 1.0 + delay;
     TaskPrediction {
         slowdown: Quantiled { p50: slowdown, p95: slowdown, p99: slowdown },
@@ -164,6 +183,10 @@ impl Predictor for Roofline {
 
     fn version(&self) -> String {
         format!("{}+parameters.{}", env!("CARGO_PKG_VERSION"), self.parameters.version)
+    }
+
+    fn monotone(&self) -> bool {
+        true
     }
 
     fn table(&self, profile: &Arc<Profile>, mode: ModeIx, family: &Arc<Family>, tier: usize) -> CostTable {
@@ -253,6 +276,36 @@ mod tests {
         // 5 W idle and 20 W × 0.183 busy.
         assert!((answer[1].power.get() - (5.0 + 20.0 * 0.183)).abs() < 1e-9);
         assert!((answer[1].load[0] - 0.183).abs() < 1e-12);
+    }
+
+    /// To the last bit, wherever the newcomer stands in the list.
+    #[test]
+    fn a_newcomer_lowers_nothing() {
+        let model = family(vec![block(1e9, 4e6), block(2e9, 4e6)]);
+        let ways = [vec![(0, 2, 0)], vec![(0, 1, 0), (1, 2, 1)], vec![(0, 1, 3), (1, 2, 0)], vec![(0, 2, 3)]];
+        let task = |n: usize| Task {
+            family: model.clone(),
+            tier: 0,
+            segments: segments(&ways[n % ways.len()]),
+            rate: Hertz::new(0.1 + 1.7 * f64::from(u32::try_from(n).unwrap())),
+        };
+        let predictor = roofline();
+        assert!(predictor.monotone());
+        for newcomer in 0..7 {
+            for at in 0..=6 {
+                let mut tasks: Vec<Task> = (0..7).filter(|n| *n != newcomer).map(task).collect();
+                let plan = |tasks| DevicePlan { profile: toy_profile(), mode: ModeIx::new(0), tasks };
+                let before = predictor.joint(&[plan(tasks.clone())]).unwrap().remove(0);
+                tasks.insert(at, task(newcomer));
+                let mut after = predictor.joint(&[plan(tasks)]).unwrap().remove(0);
+                after.tasks.remove(at);
+                assert!(after.power >= before.power);
+                for (a, b) in after.tasks.iter().flatten().zip(before.tasks.iter().flatten()) {
+                    assert!(a.latency.p50 >= b.latency.p50);
+                    assert!(a.latency.p95 >= b.latency.p95 && a.latency.p99 >= b.latency.p99);
+                }
+            }
+        }
     }
 
     #[test]

@@ -162,6 +162,11 @@ pub trait Predictor: Send + Sync {
         None
     }
 
+    /// Whether one more tenant on a board never lowers a latency of another or the board's power.
+    fn monotone(&self) -> bool {
+        false
+    }
+
     /// Rate-free costs of a tier on a profile in a mode.
     fn table(&self, profile: &Arc<Profile>, mode: ModeIx, family: &Arc<Family>, tier: usize) -> CostTable;
 

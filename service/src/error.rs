@@ -93,6 +93,40 @@ pub enum ServiceError {
         /// Reason.
         source: std::io::Error,
     },
+    /// A service that others can reach asks for keys.
+    #[error(
+        "E4190 {addr} is not a loopback address, and there is no active key: make one with `ecomap keys add` and name \
+         its file with --keys"
+    )]
+    KeysNeeded {
+        /// Address asked for.
+        addr: SocketAddr,
+    },
+    /// Not a key file.
+    #[error("E4191 {path} is not a key file: {message}")]
+    KeyFile {
+        /// File.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// The operating system gives no random bytes.
+    #[error("no random bytes: {0}")]
+    Random(String),
+    /// The store cannot be opened, or fails.
+    #[error("the store: {0}")]
+    Store(#[from] ecomap_store::StoreError),
+    /// The configuration of carbon sources does not hold.
+    #[error("{path}: {what}")]
+    Sources {
+        /// File.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
+    /// The client for carbon sources cannot be made.
+    #[error("cannot make the client for carbon sources: {0}")]
+    Client(String),
     /// A thread or the runtime cannot be started.
     #[error("cannot start the service: {0}")]
     Start(#[source] std::io::Error),

@@ -181,7 +181,7 @@ pub fn load(
 
 /// Refuses a JSON text with more than `most` objects, without building anything from it. A value
 /// in memory takes some hundred bytes even when its text is `{}`.
-fn count_objects(bytes: &[u8], most: u64) -> Result<(), Issues> {
+pub(crate) fn count_objects(bytes: &[u8], most: u64) -> Result<(), Issues> {
     if bytes.len() as u64 / 2 <= most {
         return Ok(());
     }
@@ -277,7 +277,7 @@ fn version_of(predictor: &dyn ecomap_estimator::Predictor) -> String {
 }
 
 /// Refuses a scenario whose pricing might give more than `most` options.
-fn count_candidates(scenario: &Scenario, most: u64) -> Result<(), Issues> {
+pub(crate) fn count_candidates(scenario: &Scenario, most: u64) -> Result<(), Issues> {
     // Boards of one profile at one site, with the same modes, form a class and are priced once.
     let mut classes: Vec<_> = scenario
         .devices

@@ -296,7 +296,7 @@ impl Drop for Served {
 
 fn serve(args: &[&str]) -> Served {
     let mut child = Command::new(env!("CARGO_BIN_EXE_ecomap"))
-        .args(["serve", "--listen", "127.0.0.1:0"])
+        .args(["serve", "--listen", "127.0.0.1:0", "--store", ":memory:"])
         .args(args)
         .env("ECOMAP_LOG", "warn")
         .stdout(Stdio::piped())

@@ -187,8 +187,13 @@ async fn lists_pages_and_admin() {
     let head = server.client.head(server.url("/ready")).send().await.expect("answers");
     assert_eq!(head.status(), 200);
 
-    let index = server.get("/").await.text().await.expect("text");
-    assert!(index.contains("/v1/scenarios/campus"));
+    let index = server.get("/").await;
+    let policy = index.headers()["content-security-policy"].to_str().expect("text").to_owned();
+    assert!(policy.contains("default-src 'none'") && !policy.contains("unsafe"), "{policy}");
+    assert!(index.text().await.expect("text").contains("/dashboard/app.js"));
+    let script = server.get("/dashboard/app.js").await;
+    assert!(script.headers()["content-type"].to_str().expect("text").contains("javascript"));
+    problem(server.get("/dashboard/none.js").await, 404, "E4004").await;
     let docs = server.get("/docs").await; // redirected
     assert!(docs.url().path() == "/docs/" && docs.text().await.expect("text").contains("swagger-ui"));
     let script = server.get("/docs/swagger-initializer.js").await;

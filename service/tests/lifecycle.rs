@@ -17,7 +17,7 @@ async fn occupy(server: &Running) -> TcpStream {
     server.load(|load| load.running + load.queued == 0).await;
     let body = hard_problem();
     let mut socket = TcpStream::connect(server.address).await.expect("connects");
-    let head = format!("POST {LONG} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n", body.len());
+    let head = format!("POST {LONG} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
     socket.write_all(head.as_bytes()).await.expect("writes");
     socket.write_all(&body).await.expect("writes");
     server.load(|load| load.running == 1).await;

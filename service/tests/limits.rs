@@ -40,8 +40,7 @@ async fn a_long_body_without_a_length_is_refused_at_the_cap() {
 async fn a_long_body_that_says_so_is_refused_before_it_is_sent() {
     let server = start(config()).await;
     let mut socket = TcpStream::connect(server.address).await.expect("connects");
-    let head =
-        "POST /v1/solve HTTP/1.1\r\nHost: x\r\nContent-Length: 209715200\r\nExpect: 100-continue\r\n\r\n";
+    let head = "POST /v1/solve HTTP/1.1\r\nHost: localhost\r\nContent-Length: 209715200\r\nExpect: 100-continue\r\n\r\n";
     socket.write_all(head.as_bytes()).await.expect("writes");
     let answer = rest(&mut socket).await;
     assert!(answer.starts_with("HTTP/1.1 413"), "{answer}");
@@ -53,7 +52,8 @@ async fn a_long_body_that_says_so_is_refused_before_it_is_sent() {
 async fn a_body_that_never_ends_is_given_up() {
     let server = start(Config { body_timeout: Duration::from_millis(300), ..config() }).await;
     let mut socket = TcpStream::connect(server.address).await.expect("connects");
-    let head = "POST /v1/solve HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n";
+    let head =
+        "POST /v1/solve HTTP/1.1\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n3\r\n{\"a\r\n";
     socket.write_all(head.as_bytes()).await.expect("writes");
     let answer = rest(&mut socket).await;
     assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("E4008"), "{answer}");
@@ -64,7 +64,7 @@ async fn a_body_that_never_ends_is_given_up() {
 async fn a_head_that_never_ends_is_given_up() {
     let server = start(Config { header_timeout: Duration::from_millis(300), ..config() }).await;
     let mut socket = TcpStream::connect(server.address).await.expect("connects");
-    socket.write_all(b"POST /v1/solve HTTP/1.1\r\nHost: x\r\nX-Slow: ").await.expect("writes");
+    socket.write_all(b"POST /v1/solve HTTP/1.1\r\nHost: localhost\r\nX-Slow: ").await.expect("writes");
     let _ = rest(&mut socket).await;
     // So is a connection on which nothing comes.
     let mut idle = TcpStream::connect(server.address).await.expect("connects");
@@ -86,13 +86,16 @@ async fn bodies_together_are_bounded() {
 async fn connections_are_bounded() {
     let server = start(Config { max_connections: 1, ..config() }).await;
     let mut first = TcpStream::connect(server.address).await.expect("connects");
-    let ask = b"GET /live HTTP/1.1\r\nHost: x\r\n\r\n";
+    let ask = b"GET /live HTTP/1.1\r\nHost: localhost\r\n\r\n";
     first.write_all(ask).await.expect("writes");
     let mut buffer = [0; 64];
     assert!(first.read(&mut buffer).await.expect("reads") > 0);
     // The second waits until the first is gone, then is served.
     let mut second = TcpStream::connect(server.address).await.expect("connects");
-    second.write_all(b"GET /live HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").await.expect("writes");
+    second
+        .write_all(b"GET /live HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        .await
+        .expect("writes");
     let nothing_yet = tokio::time::timeout(Duration::from_millis(200), second.read(&mut buffer)).await;
     assert!(nothing_yet.is_err(), "served beyond the bound");
     drop(first);
@@ -168,7 +171,7 @@ async fn requests_that_are_not_http_do_no_harm() {
             "{answer}"
         );
     }
-    let long = format!("GET /{} HTTP/1.1\r\nHost: x\r\n\r\n", "x".repeat(200_000));
+    let long = format!("GET /{} HTTP/1.1\r\nHost: localhost\r\n\r\n", "x".repeat(200_000));
     let mut socket = TcpStream::connect(server.address).await.expect("connects");
     let _ = socket.write_all(long.as_bytes()).await;
     let answer = rest(&mut socket).await;

@@ -1,6 +1,6 @@
 //! The solvers, by name. Adding one is one line here.
 
-use crate::baselines::{GpuOnly, Greedy};
+use crate::baselines;
 use crate::error::SolverError;
 use crate::exact::Exact;
 use crate::solve::Solver;
@@ -9,7 +9,26 @@ use crate::solve::Solver;
 #[must_use]
 pub fn solvers() -> &'static [&'static dyn Solver] {
     const EXACT: Exact = Exact::new();
-    &[&EXACT, &Greedy, &GpuOnly]
+    &[
+        &EXACT,
+        &baselines::Greedy,
+        &baselines::GpuOnly,
+        &baselines::RoundRobin,
+        &baselines::LocalSearch,
+        &baselines::Annealing,
+        &baselines::EcomapLoop,
+        &baselines::OmniBoost,
+        &baselines::RankMap,
+        &baselines::Mosaic,
+        &baselines::Odmdef,
+        &baselines::HaxConn,
+        &baselines::Herald,
+        &baselines::H2h,
+        &baselines::Band,
+        &baselines::Magma,
+        &baselines::Clover,
+        &baselines::Proteus,
+    ]
 }
 
 /// The solver named `name`.

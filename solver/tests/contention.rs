@@ -22,7 +22,7 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 const SEEDS: u64 = 500;
 
 fn quick() -> Settings {
-    Settings { method: Method::Cuts, rounds: 400, search: 12, polish: 4 }
+    Settings { method: Method::Cuts, rounds: 400, search: 12, polish: 4, ..Settings::default() }
 }
 
 /// No neighbourhoods, so that columns have work left.
@@ -108,6 +108,40 @@ impl JointPredictor for Linear<'_> {
                 }
             })
             .collect())
+    }
+}
+
+/// What the instance's own slopes and loads say.
+struct Own<'a>(&'a Instance);
+
+impl JointPredictor for Own<'_> {
+    fn source(&self) -> String {
+        "own".to_owned()
+    }
+    fn version(&self) -> String {
+        "1".to_owned()
+    }
+    fn monotone(&self) -> bool {
+        true
+    }
+    fn at_least_linear(&self) -> bool {
+        true
+    }
+    fn predict(&self, boards: &[Board]) -> Result<Vec<BoardPrediction>, String> {
+        let board = |board: &Board| {
+            let hosts = hosts(self.0, board);
+            let delay = |n: usize| {
+                let others = hosts.iter().enumerate().filter(|(k, _)| *k != n).flat_map(|(_, h)| &h.load);
+                let slope =
+                    |unit| hosts[n].slopes.iter().filter(|(u, _)| *u == unit).map(|(_, s)| s).sum::<f64>();
+                others.map(|(unit, load)| slope(*unit) * load).sum::<f64>()
+            };
+            BoardPrediction {
+                latency: hosts.iter().enumerate().map(|(n, h)| slowed(h, 1.0 + delay(n))).collect(),
+                power: idle(self.0, board) + hosts.iter().map(|h| h.dynamic).fold(Watts::ZERO, |a, b| a + b),
+            }
+        };
+        Ok(boards.iter().map(board).collect())
     }
 }
 
@@ -262,14 +296,14 @@ fn columns_agree(
     instance: &Instance,
     predictor: &dyn JointPredictor,
     objective: &Objective,
+    settings: Settings,
     counts: &mut Counts,
 ) {
     let takes = |plan: &_| accepts(instance, predictor, plan).unwrap().accepted();
     let best = best_accepted(instance, objective, &mut |plan| takes(plan));
     let without = best_accepted(instance, objective, &mut |_| true);
-    let answer =
-        solve(instance, predictor, &options(objective), by_columns(), &mut CutPool::default(), &mut ())
-            .unwrap_or_else(|error| panic!("{}: {error}", instance.name));
+    let answer = solve(instance, predictor, &options(objective), settings, &mut CutPool::default(), &mut ())
+        .unwrap_or_else(|error| panic!("{}: {error}", instance.name));
     let context = format!("{} under {}: {:?}", instance.name, predictor.source(), answer.report);
     let solution = &answer.solution;
     let Some(best) = best else {
@@ -298,7 +332,10 @@ fn columns_agree_with_enumeration_under_a_monotone_predictor() {
     let mut counts = Counts::default();
     for seed in 0..SEEDS {
         let instance = isolated(&hosted::instance(seed));
-        columns_agree(&instance, &Linear(&instance), &objective(seed), &mut counts);
+        // By configuration of the sites, and by kinds of boards alone.
+        let configurations = if seed % 2 == 0 { 0 } else { by_columns().configurations };
+        let settings = Settings { configurations, ..by_columns() };
+        columns_agree(&instance, &Linear(&instance), &objective(seed), settings, &mut counts);
     }
     counts.require(&["by columns", "contention costs", "rules", "boards apart", "shed", "boards alike"], 20);
 }
@@ -308,9 +345,43 @@ fn columns_agree_with_enumeration_under_an_envelope() {
     let mut counts = Counts::default();
     for seed in 0..SEEDS {
         let instance = relaxed(&hosted::instance(seed));
-        columns_agree(&instance, &Envelope::new(Odd(&instance)), &objective(seed), &mut counts);
+        let envelope = Envelope::new(Odd(&instance));
+        columns_agree(&instance, &envelope, &objective(seed), by_columns(), &mut counts);
     }
     counts.require(&["by columns", "contention costs", "boards alike"], 20);
+}
+
+#[test]
+fn columns_agree_with_enumeration_under_linear_interference() {
+    let mut counts = Counts::default();
+    for seed in 0..SEEDS {
+        let mut parts = isolated(&hosted::instance(seed)).to_parts();
+        let hosts = parts.tenants.iter_mut().flat_map(|t| &mut t.options).filter_map(|o| o.host.as_mut());
+        for (_, slope) in hosts.flat_map(|h| &mut h.slopes) {
+            *slope *= 3.0;
+        }
+        let instance = Instance::try_new(parts).unwrap();
+        columns_agree(&instance, &Own(&instance), &objective(seed), by_columns(), &mut counts);
+    }
+    counts.require(&["by columns", "contention costs", "rules", "boards apart", "shed", "boards alike"], 20);
+}
+
+#[test]
+fn a_prediction_below_the_promised_interference_is_a_coded_error() {
+    let instance = relaxed(&hosted::instance(1));
+    let promised = Promised(Linear(&instance));
+    let mut parts = instance.to_parts();
+    for host in parts.tenants.iter_mut().flat_map(|t| &mut t.options).filter_map(|o| o.host.as_mut()) {
+        host.slopes.iter_mut().for_each(|(_, slope)| *slope = 50.0);
+    }
+    let steep = Instance::try_new(parts).unwrap();
+    let run = |instance: &Instance| {
+        let mut pool = CutPool::default();
+        solve(instance, &promised, &options(&Objective::default()), quick(), &mut pool, &mut ())
+    };
+    assert!(run(&instance).is_ok());
+    let error = run(&steep).expect_err("below");
+    assert!(matches!(error, SolverError::NotARelaxation { .. }), "{error}");
 }
 
 #[test]
@@ -381,6 +452,27 @@ fn a_pool_outlives_serialisation_and_another_predictor_empties_it() {
         assert_eq!(other.report.cuts_reused, 0);
     }
     assert!(kept >= 5, "only {kept} pools with cuts");
+}
+
+/// Promises linear interference.
+struct Promised<'a>(Linear<'a>);
+
+impl JointPredictor for Promised<'_> {
+    fn source(&self) -> String {
+        self.0.source()
+    }
+    fn version(&self) -> String {
+        self.0.version()
+    }
+    fn monotone(&self) -> bool {
+        true
+    }
+    fn at_least_linear(&self) -> bool {
+        true
+    }
+    fn predict(&self, boards: &[Board]) -> Result<Vec<BoardPrediction>, String> {
+        self.0.predict(boards)
+    }
 }
 
 /// Predicts less than the isolated latency.

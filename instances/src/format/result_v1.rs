@@ -113,6 +113,9 @@ pub struct ContentionDto {
     pub batches: u64,
     /// Plans of masters repaired into accepted ones.
     pub repaired: u64,
+    /// Board states in the master of the columns per board; 0 where cuts alone were used.
+    #[serde(default)]
+    pub states: u64,
     /// What the best plan found without regard to contention breaks.
     pub without_contention: BrokenDto,
     /// Joint prediction of the plan, board by board.

@@ -81,6 +81,12 @@ impl Budgets {
         Ok(Self { groups: groups.collect::<Result<_, _>>()? })
     }
 
+    /// The groups themselves, to be grouped anew.
+    #[must_use]
+    pub fn into_groups(self) -> Vec<Group> {
+        self.groups
+    }
+
     /// The groups.
     #[must_use]
     pub fn groups(&self) -> &[Group] {

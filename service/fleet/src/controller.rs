@@ -15,8 +15,9 @@ use ecomap_instances::plan::Assignment;
 use ecomap_instances::units::{GramsPerKwh, Watts};
 use ecomap_solver::checker::{self, Verdict};
 use ecomap_solver::resolve::{BudgetChange, Resolver};
-use ecomap_solver::{Solution, SolveOptions};
+use ecomap_solver::{CancelToken, Solution, SolveOptions};
 use jiff::{SignedDuration, Timestamp};
+use std::sync::Arc;
 
 /// Points of a traced frontier.
 const POINTS: usize = 45;
@@ -41,6 +42,8 @@ pub enum Cause {
     Cap,
     /// It gains.
     Gain,
+    /// The fleet is another one: tenants or boards came or went, or what tenants ask for changed.
+    Change,
 }
 
 impl Cause {
@@ -51,6 +54,7 @@ impl Cause {
             Self::First => "first",
             Self::Cap => "cap",
             Self::Gain => "gain",
+            Self::Change => "change",
         }
     }
 }
@@ -76,6 +80,23 @@ pub struct Published {
     pub loss: f64,
     /// Tenants whose place or tier changed against the plan before.
     pub moves: usize,
+    /// The solver's answer that it came from, with its certificate; `None` for a plan that was carried over.
+    pub solution: Option<Arc<Solution>>,
+}
+
+/// A plan that was published before this controller began.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Past {
+    /// Its number; the next plan has the next one.
+    pub number: u64,
+    /// When it was published.
+    pub at: Timestamp,
+    /// Why.
+    pub cause: Cause,
+    /// The plan, as far as it is one of the present problem; `None` where nothing is left of it.
+    pub plan: Option<Assignment>,
+    /// Whether the fleet changed since.
+    pub changed: bool,
 }
 
 impl Published {
@@ -118,6 +139,8 @@ pub struct Controller {
     number: u64,
     meter: Meter,
     last: Option<(Timestamp, Vec<GramsPerKwh>)>,
+    /// The fleet changed since the running plan was made.
+    changed: bool,
 }
 
 impl Controller {
@@ -126,7 +149,56 @@ impl Controller {
     pub fn new(instance: Instance, zones: Vec<usize>, budgets: Budgets, settings: Settings) -> Self {
         let meter = Meter::new(instance.sites.len());
         let resolver = Resolver::new(instance, settings.options.clone());
-        Self { resolver, budgets, zones, settings, running: None, number: 0, meter, last: None }
+        Self {
+            resolver,
+            budgets,
+            zones,
+            settings,
+            running: None,
+            number: 0,
+            meter,
+            last: None,
+            changed: false,
+        }
+    }
+
+    /// Goes on from a plan that was published before: numbers continue, and the next turn replaces it if a cap, the
+    /// checker or a gain says so. A plan of another size than the problem's is passed over.
+    pub fn resume(&mut self, past: Past) {
+        self.number = past.number;
+        self.changed = past.changed;
+        let instance = self.resolver.instance();
+        let size = (instance.tenants.len(), instance.devices.len());
+        let Some(plan) = past.plan.filter(|p| (p.picks.len(), p.modes.len()) == size) else { return };
+        let verdict = self.judge(&plan);
+        self.running = Some(Published {
+            number: past.number,
+            at: past.at,
+            cause: past.cause,
+            value: verdict.evaluation.value,
+            bound: None,
+            loss: loss(&verdict),
+            power: verdict.evaluation.sites.iter().map(|s| s.power).collect(),
+            moves: 0,
+            plan,
+            solution: None,
+        });
+    }
+
+    /// Goes on from what a meter counted before.
+    pub fn restore_meter(&mut self, meter: Meter) {
+        self.meter = meter;
+    }
+
+    /// The policies, to restore what they hold.
+    pub fn budgets_mut(&mut self) -> &mut Budgets {
+        &mut self.budgets
+    }
+
+    /// Asks a solve under way to end with what it has, and every later one.
+    #[must_use]
+    pub fn cancel_token(&self) -> CancelToken {
+        self.settings.options.cancel.clone()
     }
 
     /// The plan that runs.
@@ -198,12 +270,28 @@ impl Controller {
         Ok(())
     }
 
-    /// One turn. `ahead` are the intensities of every zone: what holds now, then what is expected for the hours after
-    /// this one; `left` is what is left of the local day.
+    /// One turn: [`begin`](Self::begin) and [`finish`](Self::finish).
     ///
     /// # Errors
     /// [`FleetError`]; the running plan stays as it was, and the turn can be tried again.
     pub fn step(
+        &mut self,
+        now: Timestamp,
+        ahead: &[Vec<GramsPerKwh>],
+        left: SignedDuration,
+    ) -> Result<Turn, FleetError> {
+        let mut turn = self.begin(now, ahead, left)?;
+        self.finish(&mut turn)?;
+        Ok(turn)
+    }
+
+    /// The first half of a turn, which solves nothing: works out the caps, and where the running plan breaks one
+    /// replaces it by the cheapest stored plan that fits. `ahead` are the intensities of every zone: what holds now,
+    /// then what is expected for the hours after this one; `left` is what is left of the local day.
+    ///
+    /// # Errors
+    /// [`FleetError`]; the running plan stays as it was, and the turn can be tried again.
+    pub fn begin(
         &mut self,
         now: Timestamp,
         ahead: &[Vec<GramsPerKwh>],
@@ -228,7 +316,7 @@ impl Controller {
         let Caps { sites: caps, clips } = self.budgets.caps(now, ahead, (&spent, left), sites);
         let mut turn = Turn {
             at: now,
-            intensity: intensity.clone(),
+            intensity,
             caps: caps.clone(),
             clips,
             published: Vec::new(),
@@ -240,13 +328,23 @@ impl Controller {
             let published = self.publish(&solution, now, Cause::Cap)?;
             turn.published.push(published);
         }
-        self.environment(&intensity, &caps)?;
-        self.last = Some((now, intensity));
+        Ok(turn)
+    }
+
+    /// The second half: solves at the intensities of the turn, and replaces the plan if that pays.
+    ///
+    /// # Errors
+    /// [`FleetError`]; what the first half published stands, and the turn can be tried again at the same time.
+    pub fn finish(&mut self, turn: &mut Turn) -> Result<(), FleetError> {
+        let caps = turn.caps.clone();
+        self.environment(&turn.intensity, &caps)?;
+        self.last = Some((turn.at, turn.intensity.clone()));
         let solution = self.resolver.resolve(&BudgetChange::default())?;
         turn.solves += u64::from(!matches!(solution.certificate.method, "pool" | "pool search"));
-        self.improve(&solution, now, &caps, &mut turn)?;
+        self.improve(&solution, turn.at, &caps, turn)?;
+        self.changed = false;
         turn.forced_off = self.forced_off(&caps);
-        Ok(turn)
+        Ok(())
     }
 
     fn count(&mut self, now: Timestamp) {
@@ -299,7 +397,8 @@ impl Controller {
         let verdict = self.judge(&running.plan);
         let stays = verdict.passes() && under(&running.power, caps);
         if !stays {
-            turn.published.push(self.publish(solution, now, Cause::Cap)?);
+            let cause = if self.changed { Cause::Change } else { Cause::Cap };
+            turn.published.push(self.publish(solution, now, cause)?);
             return Ok(());
         }
         let minimises = self.minimises();
@@ -308,12 +407,29 @@ impl Controller {
             if minimises { by } else { -by }
         });
         let (bound, value, loss) = (solution.certificate.dual, verdict.evaluation.value, loss(&verdict));
-        if gain.is_some_and(|gain| gain > self.settings.gain) {
+        let pays = gain.is_some_and(|gain| gain > self.settings.gain);
+        if pays && !self.changed {
             turn.published.push(self.publish(solution, now, Cause::Gain)?);
+        } else if self.changed {
+            // Another fleet has another plan, if only because it lists other tenants or boards.
+            let answer = if pays { solution.clone() } else { self.kept(solution, verdict) };
+            turn.published.push(self.publish(&answer, now, Cause::Change)?);
         } else if let Some(running) = &mut self.running {
             (running.bound, running.value, running.loss) = (bound, value, loss);
         }
         Ok(())
+    }
+
+    /// The running plan as an answer, with the bound that a solve found.
+    fn kept(&self, solution: &Solution, verdict: Verdict) -> Solution {
+        use ecomap_instances::plan::Status;
+        let mut answer = solution.clone();
+        answer.assignment = self.running.as_ref().map(|r| r.plan.clone());
+        answer.certificate.primal = Some(verdict.evaluation.value);
+        answer.verdict = Some(verdict);
+        let proven = answer.certificate.gap().is_some_and(|gap| gap <= self.settings.options.gap);
+        answer.status = if proven { Status::Optimal } else { Status::Feasible };
+        answer
     }
 
     fn minimises(&self) -> bool {
@@ -364,6 +480,7 @@ impl Controller {
             power,
             moves,
             plan,
+            solution: Some(Arc::new(solution.clone())),
         };
         self.running = Some(published.clone());
         Ok(published)

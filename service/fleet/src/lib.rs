@@ -17,7 +17,8 @@ pub mod meter;
 pub mod replay;
 
 pub use budget::{Budgets, Group};
-pub use controller::{Cause, Controller, Published, Settings, Turn};
+pub use controller::{Cause, Controller, Past, Published, Settings, Turn};
 pub use error::FleetError;
 pub use history::Row;
+pub use meter::Meter;
 pub use replay::{Replay, Summary};

@@ -22,6 +22,23 @@ impl Meter {
         Self { since: None, energy: vec![0.0; sites], carbon: vec![0.0; sites], today: vec![0.0; sites] }
     }
 
+    /// A meter that goes on from `since` with Wh and g of every site, and g since the day began; sites beyond the
+    /// lists begin at zero.
+    #[must_use]
+    pub fn restored(since: Timestamp, sites: &[(f64, f64, f64)]) -> Self {
+        Self {
+            since: Some(since),
+            energy: sites.iter().map(|s| s.0).collect(),
+            carbon: sites.iter().map(|s| s.1).collect(),
+            today: sites.iter().map(|s| s.2).collect(),
+        }
+    }
+
+    /// Wh and g of every site, and g since the day began.
+    pub fn sites(&self) -> impl Iterator<Item = (f64, f64, f64)> + '_ {
+        self.energy.iter().zip(&self.carbon).zip(&self.today).map(|((wh, g), today)| (*wh, *g, *today))
+    }
+
     /// Counts the time up to `now`, during which every site drew `power` at `intensity`.
     pub fn advance(&mut self, now: Timestamp, power: &[Watts], intensity: &[GramsPerKwh]) {
         if let Some(since) = self.since {

@@ -75,6 +75,9 @@ impl Exit {
             | ServiceError::Write { .. }
             | ServiceError::Usage(_)
             | ServiceError::Bind { .. }
+            | ServiceError::Store(_)
+            | ServiceError::KeysNeeded { .. }
+            | ServiceError::KeyFile { .. }
             | ServiceError::Estimator(
                 EstimatorError::Io { .. } | EstimatorError::Model(_) | EstimatorError::Runtime(_),
             )

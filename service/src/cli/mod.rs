@@ -1,7 +1,8 @@
-//! The command line: `ecomap solve|frontier|replay|explain|check|validate|estimate|dataset|profile|generate|export|serve|schema|catalog|inspect`.
+//! The command line: `ecomap solve|frontier|replay|study|explain|check|validate|estimate|dataset|profile|generate|export|serve|keys|schema|catalog|inspect`.
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
+mod access_args;
 mod catalog;
 mod check;
 mod dataset;
@@ -12,6 +13,8 @@ mod export;
 mod frontier;
 mod generate;
 mod inspect;
+mod jobs_args;
+mod keys;
 mod out;
 mod profile;
 mod progress;
@@ -20,6 +23,7 @@ mod replay;
 mod schema;
 mod serve;
 mod solve;
+mod study;
 mod table;
 mod validate;
 
@@ -46,6 +50,8 @@ enum Command {
     Frontier(frontier::Args),
     /// Play a fleet over months of carbon intensity: caps move, plans follow, a history is written
     Replay(replay::Args),
+    /// Play methods through carbon traces, execute their plans in the simulator, and compare them
+    Study(study::Args),
     /// Say who cannot be served and why, the cheapest way to serve everyone, and what more would buy
     Explain(explain::Args),
     /// Re-verify a result against the problem it answers
@@ -64,6 +70,8 @@ enum Command {
     Export(export::Args),
     /// Run the HTTP service
     Serve(serve::Args),
+    /// Make, list and revoke API keys of the service
+    Keys(keys::Args),
     /// Solve one task for `serve`, from standard input
     #[command(hide = true)]
     Worker,
@@ -131,6 +139,7 @@ pub fn main() -> ExitCode {
         Command::Solve(args) => solve::run(&args),
         Command::Frontier(args) => frontier::run(&args),
         Command::Replay(args) => replay::run(&args),
+        Command::Study(args) => study::run(&args),
         Command::Explain(args) => explain::run(&args),
         Command::Check(args) => check::run(&args),
         Command::Validate(args) => validate::run(&args),
@@ -140,6 +149,7 @@ pub fn main() -> ExitCode {
         Command::Generate(args) => generate::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),
+        Command::Keys(args) => keys::run(&args),
         Command::Worker => {
             crate::worker::serve(&mut std::io::stdout()).map(|()| Exit::Ok).map_err(Into::into)
         }

@@ -1,5 +1,7 @@
 //! `ecomap serve`.
 
+use super::access_args::AccessArgs;
+use super::jobs_args::JobsArgs;
 use super::{Exit, out, parse_seconds};
 use crate::ServiceError;
 use crate::http::server::signals;
@@ -11,6 +13,7 @@ use ecomap_instances::format::Format;
 use ecomap_solver::clock::SystemClock;
 use std::io::IsTerminal;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
@@ -58,6 +61,30 @@ pub(super) struct Args {
     /// Problems solved in a process of their own, which can always be stopped
     #[arg(long, env = "ECOMAP_ISOLATE", value_enum, default_value_t)]
     isolate: Isolation,
+    /// File of the store, where fleets, plans and events are kept; `:memory:` keeps nothing; by default in the
+    /// user's data folder
+    #[arg(long, env = "ECOMAP_STORE", value_name = "FILE")]
+    store: Option<PathBuf>,
+    /// Services that know carbon intensities (TOML)
+    #[arg(long, env = "ECOMAP_SOURCES", value_name = "FILE")]
+    sources: Option<PathBuf>,
+    /// Begin a new store without the fleet `demo`, the scenario on a synthetic, accelerated day
+    #[arg(long, env = "ECOMAP_NO_DEMO")]
+    no_demo: bool,
+    /// Most fleets
+    #[arg(long, env = "ECOMAP_MAX_FLEETS", default_value_t = 64,
+          value_parser = clap::value_parser!(u16).range(1..=1024))]
+    max_fleets: u16,
+    /// Solver threads of all fleets together; half the cores when absent
+    #[arg(long, env = "ECOMAP_FLEET_WORKERS", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    fleet_workers: Option<u16>,
+    /// Most streams of events
+    #[arg(long, env = "ECOMAP_MAX_STREAMS", default_value_t = 256)]
+    max_streams: u16,
+    #[command(flatten)]
+    access: AccessArgs,
+    #[command(flatten)]
+    jobs: JobsArgs,
     /// Write logs as JSON
     #[arg(long, env = "ECOMAP_LOG_JSON")]
     log_json: bool,
@@ -88,15 +115,25 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         max_time_limit: Duration::from_secs_f64(args.max_time_limit),
         max_options: args.max_options,
         grace: Duration::from_secs_f64(args.grace),
+        store: store(args.store.as_deref()),
+        kept: ecomap_store::Settings { fleets: u64::from(args.max_fleets), ..defaults.kept },
+        sources: args.sources.clone(),
+        demo: !args.no_demo,
+        fleet_workers: args.fleet_workers.map_or(defaults.fleet_workers, usize::from),
+        max_streams: usize::from(args.max_streams),
         isolated: std::env::current_exe().ok().map(|program| Isolated { isolation: args.isolate, program }),
+        access: args.access.access()?,
+        jobs: args.jobs.jobs(),
+        otlp: args.access.otlp()?,
         ..defaults
     };
     let runtime =
         tokio::runtime::Builder::new_multi_thread().enable_all().build().map_err(ServiceError::Start)?;
     runtime.block_on(async {
         let name = config.scenario.as_ref().map_or_else(String::new, |d| d.name.clone());
+        let kept = config.store.as_ref().map_or_else(|| "in memory".to_owned(), |p| p.display().to_string());
         let server = Server::bind(config).await?;
-        let _ = out::print(&banner(server.address(), &name));
+        let _ = out::print(&banner(server.address(), &name, &kept));
         server.run(signals()).await;
         Ok::<_, ServiceError>(())
     })?;
@@ -105,7 +142,8 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     Ok(Exit::Ok)
 }
 
-fn start_logs(json: bool) {
+/// Logs on standard error, as `ECOMAP_LOG` wants them.
+pub(super) fn start_logs(json: bool) {
     let filter = EnvFilter::try_from_env("ECOMAP_LOG").unwrap_or_else(|_| EnvFilter::new("info"));
     let logs = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
     let logs = logs.with_ansi(std::io::stderr().is_terminal());
@@ -113,16 +151,29 @@ fn start_logs(json: bool) {
     let _ = if json { logs.json().try_init() } else { logs.try_init() };
 }
 
+/// Where the store is: as told, else in the user's data folder; `None` in memory.
+fn store(told: Option<&Path>) -> Option<PathBuf> {
+    if let Some(told) = told {
+        return (told != Path::new(":memory:")).then(|| told.to_owned());
+    }
+    let folder = |name: &str| std::env::var_os(name).filter(|v| !v.is_empty()).map(PathBuf::from);
+    let data = folder("XDG_DATA_HOME").or_else(|| Some(folder("HOME")?.join(".local/share")));
+    // A service without a home keeps its store where it runs.
+    Some(data.map_or_else(|| PathBuf::from("ecomap.db"), |data| data.join("ecomap").join("ecomap.db")))
+}
+
 /// What to try next.
-fn banner(address: SocketAddr, scenario: &str) -> String {
+fn banner(address: SocketAddr, scenario: &str, kept: &str) -> String {
     format!(
-        "ecomap {} listens on http://{address}, scenario `{scenario}`
+        "ecomap {} listens on http://{address}, scenario `{scenario}`, store {kept}
 
 Try in another terminal:
   curl -s http://{address}/v1/scenarios/{scenario} > {scenario}.json
   curl -s -d @{scenario}.json http://{address}/v1/solve
   curl -s -d @{scenario}.json 'http://{address}/v1/solve?objective=carbon&time_limit_s=10'
   curl -s http://{address}/ready
+  curl -s http://{address}/v1/fleets
+  curl -N http://{address}/v1/fleets/demo/events
 Documentation: http://{address}/docs/
 Ctrl-C stops.
 ",

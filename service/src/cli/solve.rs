@@ -74,6 +74,9 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
+    if std::env::var_os("ECOMAP_LOG").is_some() {
+        super::serve::start_logs(false);
+    }
     let mut request = Request {
         objective: args.objective.clone(),
         solver: args.solver.clone(),

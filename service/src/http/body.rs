@@ -104,6 +104,12 @@ impl Body {
     }
 }
 
+impl AsRef<[u8]> for Body {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
 /// A chunk's buffer as bytes.
 pub fn chunk(mut buffer: impl Buf) -> Bytes {
     buffer.copy_to_bytes(buffer.remaining())

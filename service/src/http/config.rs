@@ -1,9 +1,14 @@
 //! Limits of the service. Each has a command-line flag of `ecomap serve`.
 
+use crate::access::AccessConfig;
 use crate::input::{self, Document};
+use crate::jobs::JobsConfig;
 use crate::pipeline::Sizes;
+use crate::telemetry::OtlpConfig;
 use crate::worker::Isolated;
+use ecomap_store::Settings;
 use std::net::{Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 /// How the service runs.
@@ -37,8 +42,26 @@ pub struct Config {
     pub max_options: u64,
     /// How long running requests may go on after a signal to stop.
     pub grace: Duration,
+    /// File of the store; `None`: in memory, forgotten when the service ends.
+    pub store: Option<PathBuf>,
+    /// How much the store keeps, the most fleets among it.
+    pub kept: Settings,
+    /// Configuration of carbon sources (TOML).
+    pub sources: Option<PathBuf>,
+    /// Whether to begin with a fleet of the loaded scenario on a synthetic, accelerated day.
+    pub demo: bool,
+    /// Solver threads of all fleets together.
+    pub fleet_workers: usize,
+    /// Most streams of events.
+    pub max_streams: usize,
     /// Processes to solve in; `None`: on the solver threads.
     pub isolated: Option<Isolated>,
+    /// Keys, trusted hosts and origins, rates, audit log.
+    pub access: AccessConfig,
+    /// Bounds of jobs.
+    pub jobs: JobsConfig,
+    /// Collector of spans; `None`: nobody collects.
+    pub otlp: Option<OtlpConfig>,
 }
 
 impl Default for Config {
@@ -59,7 +82,16 @@ impl Default for Config {
             max_threads: u32::try_from(cores).unwrap_or(1),
             max_options: 2_000_000,
             grace: Duration::from_secs(10),
+            store: None,
+            kept: Settings::default(),
+            sources: None,
+            demo: false,
+            fleet_workers: cores.div_ceil(2),
+            max_streams: 256,
             isolated: None,
+            access: AccessConfig::default(),
+            jobs: JobsConfig::default(),
+            otlp: None,
         }
     }
 }

@@ -1,7 +1,11 @@
 //! Prometheus metrics, in base units.
 
+use crate::access::audit::Audit;
 use crate::http::body::Budget;
+use crate::http::fleet_metrics::FleetMetrics;
 use crate::http::pool::Pool;
+use crate::jobs::metrics::JobMetrics;
+use crate::telemetry::Spans;
 use ecomap_instances::format::result_v1::ResultDto;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::encoding::text::encode;
@@ -49,6 +53,12 @@ pub struct Reason {
     pub reason: &'static str,
 }
 
+/// Labels of a request by its key.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct KeyLabel {
+    key: String,
+}
+
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct RouteLabel {
     route: &'static str,
@@ -64,6 +74,12 @@ pub struct Metrics {
     gap: Histogram,
     rejected: Family<Reason, Counter>,
     cancelled: Counter,
+    key_requests: Family<KeyLabel, Counter>,
+    key_limited: Family<KeyLabel, Counter>,
+    keys: Gauge,
+    displaced: Gauge,
+    /// Of fleets; to be refreshed before they are read.
+    pub fleets: FleetMetrics,
     /// Open connections.
     pub connections: Gauge,
     queue_depth: Gauge,
@@ -89,6 +105,11 @@ impl Metrics {
             gap: Histogram::new(GAPS),
             rejected: Family::default(),
             cancelled: Counter::default(),
+            key_requests: Family::default(),
+            key_limited: Family::default(),
+            keys: Gauge::default(),
+            displaced: Gauge::default(),
+            fleets: FleetMetrics::default(),
             connections: Gauge::default(),
             queue_depth: Gauge::default(),
             in_flight: Gauge::default(),
@@ -133,7 +154,25 @@ impl Metrics {
         r.register("short_queue_depth", "Validations and checks waiting", self.short_depth.clone());
         r.register("solve_rejected", "Solves answered with an error, by code", self.rejected.clone());
         r.register("solve_cancelled", "Requests whose client went away", self.cancelled.clone());
+        r.register("key_requests", "Requests that came with a key, by its name", self.key_requests.clone());
+        r.register("key_limited", "Requests beyond a key's rate, by its name", self.key_limited.clone());
+        r.register("keys_active", "Keys that may be used", self.keys.clone());
+        r.register(
+            "solve_displaced",
+            "Waiting requests that made room for others, so far",
+            self.displaced.clone(),
+        );
+        self.fleets.register(r);
         r.register_with_unit("process_resident", "Resident memory", Unit::Bytes, self.resident.clone());
+    }
+
+    /// Shows what the audit log, the spans' collector and the desk of jobs count themselves.
+    pub fn watch(&mut self, audit: &Audit, spans: &Spans, jobs: &JobMetrics) {
+        let r = &mut self.registry;
+        jobs.register(r);
+        r.register("audit_lost", "Audit lines that were not written", audit.lost.clone());
+        r.register("spans_sent", "Spans that the collector took", spans.counters.sent.clone());
+        r.register("spans_lost", "Spans that were dropped", spans.counters.lost.clone());
     }
 
     /// An answer was sent.
@@ -156,6 +195,20 @@ impl Metrics {
         self.rejected.get_or_create(&Reason { reason: code }).inc();
     }
 
+    /// A request came with the key of this name; `limited`: beyond its rate.
+    pub fn keyed(&self, name: &str, limited: bool) {
+        let label = KeyLabel { key: name.to_owned() };
+        self.key_requests.get_or_create(&label).inc();
+        if limited {
+            self.key_limited.get_or_create(&label).inc();
+        }
+    }
+
+    /// Keys that may be used now.
+    pub fn keys(&self, count: usize) {
+        self.keys.set(i64::try_from(count).unwrap_or(i64::MAX));
+    }
+
     /// A client went away before its answer.
     pub fn cancelled(&self) {
         self.cancelled.inc();
@@ -169,6 +222,7 @@ impl Metrics {
         self.queue_depth.set(gauge(load.queued));
         self.in_flight.set(gauge(load.running));
         self.short_depth.set(gauge(self.short.load().queued));
+        self.displaced.set(i64::try_from(self.solves.displaced()).unwrap_or(i64::MAX));
         self.body_bytes.set(i64::try_from(self.budget.held()).unwrap_or(i64::MAX));
         self.resident.set(resident_bytes().and_then(|b| i64::try_from(b).ok()).unwrap_or(0));
         let mut text = String::new();

@@ -1,12 +1,17 @@
 //! The OpenAPI 3.1 document, assembled from the route table and the wire types' JSON Schemas.
 
+mod jobs;
+
+use crate::access::rights::{self, Need};
 use crate::explain::Explanation;
 use crate::explain::plan::PlanExplanation;
 use crate::http::handlers::check::Checked;
 use crate::http::handlers::lists::{ScenarioList, SchemaList, SolverList};
 use crate::http::handlers::validate::Valid;
+use crate::http::openapi_fleets;
 use crate::http::problem::{Kind, ProblemDto};
-use crate::http::routes::ROUTES;
+use crate::http::routes;
+use crate::input;
 use ecomap_instances::format::frontier_v1::FrontierDto;
 use ecomap_instances::format::instance_v1::InstanceDto;
 use ecomap_instances::format::result_v1::ResultDto;
@@ -40,16 +45,32 @@ pub fn document() -> Value {
         "servers": [{ "url": "/" }],
         "tags": [
             { "name": "solve", "description": "Plans and proofs." },
+            { "name": "jobs", "description": "Solves that outlive their requests." },
+            { "name": "fleets", "description": "Fleets kept solved while carbon intensity moves their caps." },
             { "name": "lists", "description": "What there is." },
             { "name": "admin", "description": "For those who run the service." },
         ],
         "paths": paths,
-        "components": { "schemas": schemas.finish() },
+        "components": {
+            "schemas": schemas.finish(),
+            "examples": { EXAMPLE: { "summary": "The embedded scenario of that name.", "value": example() } },
+            "securitySchemes": { "key": { "type": "http", "scheme": "bearer",
+                "description": "A key that `ecomap keys add` made. On the loopback address a service may run \
+                    without keys." } },
+        },
     })
 }
 
+/// Scenario that stands as an example for every route that takes one.
+const EXAMPLE: &str = "tiny";
+
+fn example() -> Value {
+    let document = input::embedded(EXAMPLE);
+    document.and_then(|d| serde_json::from_slice(&d.bytes).ok()).unwrap_or_default()
+}
+
 /// Collects the schemas that operations refer to.
-struct Schemas(SchemaGenerator);
+pub(super) struct Schemas(SchemaGenerator);
 
 impl Schemas {
     fn new() -> Self {
@@ -58,7 +79,7 @@ impl Schemas {
         Self(settings.into_generator())
     }
 
-    fn of<T: schemars::JsonSchema>(&mut self) -> Value {
+    pub(super) fn of<T: schemars::JsonSchema>(&mut self) -> Value {
         self.0.subschema_for::<T>().to_value()
     }
 
@@ -67,16 +88,16 @@ impl Schemas {
     }
 }
 
-fn json_body(schema: &Value) -> Value {
+pub(super) fn json_body(schema: &Value) -> Value {
     json!({ "application/json": { "schema": schema } })
 }
 
-fn operation(tag: &str, id: &str, summary: &str, answers: &Value) -> Value {
+pub(super) fn operation(tag: &str, id: &str, summary: &str, answers: &Value) -> Value {
     json!({ "tags": [tag], "operationId": id, "summary": summary, "responses": answers })
 }
 
 /// Answers with the problems of `kinds` added, merged by status.
-fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
+pub(super) fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
     let Some(map) = answers.as_object_mut() else { return answers };
     for kind in kinds {
         let line = format!("`{}` {}. {}", kind.code(), kind.title(), kind.remedy());
@@ -85,7 +106,7 @@ fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
                 "description": "",
                 "content": { "application/problem+json": { "schema": problem } },
             });
-            if kind.status() == 503 {
+            if matches!(kind.status(), 429 | 503) {
                 answer["headers"] = json!({ "Retry-After": {
                     "description": "Seconds after which to try again.", "schema": { "type": "integer" }
                 } });
@@ -99,13 +120,13 @@ fn with_problems(mut answers: Value, kinds: &[Kind], problem: &Value) -> Value {
     answers
 }
 
-fn query(name: &str, description: &str, schema: &Value) -> Value {
+pub(super) fn query(name: &str, description: &str, schema: &Value) -> Value {
     json!({ "name": name, "in": "query", "required": false, "description": description, "schema": schema })
 }
 
-fn path_name(description: &str) -> Value {
+pub(super) fn path_name(description: &str, example: &str) -> Value {
     json!({ "name": "name", "in": "path", "required": true, "description": description,
-            "schema": { "type": "string" } })
+            "example": example, "schema": { "type": "string" } })
 }
 
 fn solve_parameters() -> Value {
@@ -152,7 +173,7 @@ fn solve_parameters() -> Value {
             &json!({ "type": "boolean", "default": false }),
         ),
         { "name": "Prefer", "in": "header", "required": false,
-          "description": "`wait=N`: answer within N seconds (RFC 7240).",
+          "description": "`wait=N`: answer within N seconds; `respond-async`: answer with a job (RFC 7240).",
           "schema": { "type": "string", "examples": ["wait=10"] } },
     ])
 }
@@ -208,7 +229,7 @@ fn frontier_parameters() -> Value {
     json!(list)
 }
 
-const BODY_PROBLEMS: [Kind; 8] = [
+pub(super) const BODY_PROBLEMS: [Kind; 8] = [
     Kind::Query,
     Kind::Cut,
     Kind::Slow,
@@ -221,13 +242,33 @@ const BODY_PROBLEMS: [Kind; 8] = [
 
 fn paths(schemas: &mut Schemas) -> Map<String, Value> {
     let mut paths: Map<String, Value> = Map::new();
-    for route in ROUTES {
-        if let Some(operation) = describe(route.path, schemas) {
+    let problem = schemas.of::<ProblemDto>();
+    for route in routes::all() {
+        let described = openapi_fleets::describe(route, schemas)
+            .or_else(|| jobs::describe(route.method, route.path, schemas))
+            .or_else(|| describe(route.path, schemas));
+        if let Some(mut operation) = described {
+            guard(&mut operation, rights::need(route.method, route.path), &problem);
             let entry = paths.entry(route.path).or_insert_with(|| json!({}));
             entry[route.method.to_ascii_lowercase()] = operation;
         }
     }
     paths
+}
+
+/// Says what an operation asks of its caller, and how it refuses.
+fn guard(operation: &mut Value, need: Need, problem: &Value) {
+    let mut kinds = vec![Kind::Foreign];
+    match need {
+        Need::Nothing => operation["security"] = json!([]),
+        Need::Role(role) => {
+            operation["security"] = json!([{ "key": [] }, {}]);
+            operation["x-ecomap-role"] = json!(role.as_str());
+            kinds.extend([Kind::Unauthorized, Kind::Forbidden, Kind::TooMany]);
+        }
+    }
+    let answers = operation["responses"].take();
+    operation["responses"] = with_problems(answers, &kinds, problem);
 }
 
 fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
@@ -237,7 +278,13 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
     let any = json!({ "type": "object" });
     let posted = |operation: Value, body: Value, extra: &[Kind]| {
         let mut operation = operation;
-        operation["requestBody"] = json!({ "required": true, "content": json_body(&body) });
+        let mut content = json_body(&body);
+        // `/v1/check` takes a pair, of which there is no ready example.
+        if path != "/v1/check" {
+            let example = format!("#/components/examples/{EXAMPLE}");
+            content["application/json"]["examples"] = json!({ EXAMPLE: { "$ref": example } });
+        }
+        operation["requestBody"] = json!({ "required": true, "content": content });
         let kinds: Vec<Kind> = BODY_PROBLEMS.iter().chain(extra).copied().collect();
         let answers = operation["responses"].take();
         operation["responses"] = with_problems(answers, &kinds, &problem);
@@ -252,11 +299,21 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             );
             let mut solve = operation("solve", "solve", "Solve a scenario or a priced instance.", &answers);
             solve["parameters"] = solve_parameters();
-            posted(
-                solve,
-                problem_body,
-                &[Kind::Unsupported, Kind::Busy, Kind::NotReady, Kind::Late, Kind::NoPredictor],
-            )
+            jobs::of_solve(&mut solve, schemas);
+            let kinds = [
+                Kind::Header,
+                Kind::Priority,
+                Kind::Ended,
+                Kind::Unsupported,
+                Kind::KeyReused,
+                Kind::TooManyJobs,
+                Kind::Busy,
+                Kind::NotReady,
+                Kind::Late,
+                Kind::NoPredictor,
+                Kind::JobsFull,
+            ];
+            posted(solve, problem_body, &kinds)
         }
         "/v1/validate" => {
             let body = json!({ "oneOf":
@@ -324,7 +381,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             let answers = ok("The document.", &schemas.of::<ScenarioDto>());
             let answers = with_problems(answers, &[Kind::NotFound], &problem);
             let mut get = operation("lists", "scenario", "A scenario's document.", &answers);
-            get["parameters"] = json!([path_name("Name, as listed.")]);
+            get["parameters"] = json!([path_name("Name, as listed.", EXAMPLE)]);
             get
         }
         "/v1/schemas" => {
@@ -335,7 +392,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
                 "content": { "application/schema+json": { "schema": any } } } });
             let answers = with_problems(answers, &[Kind::NotFound], &problem);
             let mut get = operation("lists", "schema", "The JSON Schema of a format.", &answers);
-            get["parameters"] = json!([path_name("Name, as listed.")]);
+            get["parameters"] = json!([path_name("Name, as listed.", "scenario")]);
             get
         }
         "/live" => operation("admin", "live", "Whether the process answers.", &ok("It does.", &any)),
@@ -350,7 +407,18 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             &plain("OpenMetrics text, base units.", "application/openmetrics-text"),
         ),
         "/openapi.json" => operation("admin", "openapi", "This document.", &ok("OpenAPI 3.1.", &any)),
-        "/" => operation("admin", "index", "What to try.", &plain("A page.", "text/html")),
+        "/" => operation("admin", "dashboard", "The dashboard.", &plain("A page.", "text/html")),
+        "/dashboard/{file}" => {
+            let mut file = operation(
+                "admin",
+                "dashboardFile",
+                "A part of the dashboard.",
+                &with_problems(plain("Its text.", "text/plain"), &[Kind::NotFound], &problem),
+            );
+            file["parameters"] = json!([{ "name": "file", "in": "path", "required": true,
+                "description": "Name of the part.", "schema": { "type": "string" } }]);
+            file
+        }
         "/docs" => operation(
             "admin",
             "docs",
@@ -393,7 +461,7 @@ mod tests {
     #[test]
     fn every_route_is_described() {
         let document = document();
-        for route in ROUTES.iter().filter(|r| r.path != "/docs/{file}") {
+        for route in routes::all().filter(|r| r.path != "/docs/{file}") {
             let operation = &document["paths"][route.path][route.method.to_ascii_lowercase()];
             assert!(operation["responses"].is_object(), "{} {}", route.method, route.path);
             assert!(operation["operationId"].is_string());

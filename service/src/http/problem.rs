@@ -5,7 +5,7 @@
 //! test keeps the two equal.
 
 use crate::ServiceError;
-use crate::http::pool::Refused;
+use crate::http::pool::{Lost, Refused};
 use ecomap_estimator::EstimatorError;
 use ecomap_instances::{Code, Issue, Issues};
 use ecomap_solver::SolverError;
@@ -63,6 +63,21 @@ kinds! {
     Invalid = "E4022", 422, "invalid document", "Mend what `errors` lists; POST /v1/validate checks without solving.";
     Oversize = "E4023", 422, "problem too large for this service", "Split the problem, solve it with `ecomap solve`, or raise --max-options where the service is run.";
     Unsupported = "E4024", 422, "not handled by this solver", "Choose another solver (GET /v1/solvers) or objective.";
+    NoFleet = "E4104", 404, "no such fleet", "GET /v1/fleets lists them; PUT makes one.";
+    NoPlan = "E4105", 404, "no such plan", "GET /v1/fleets/{id}/plans lists those that are kept.";
+    FleetsFull = "E4109", 409, "too many fleets", "Delete one, or raise --max-fleets where the service is run.";
+    Precondition = "E4112", 412, "precondition failed", "GET the fleet, look at what changed, and try again with its ETag.";
+    Streams = "E4129", 503, "too many streams", "Try again after the seconds that the header Retry-After names, or raise --max-streams where the service is run.";
+    Unauthorized = "E4150", 401, "key missing or not valid", "Send `Authorization: Bearer` with a key that `ecomap keys add` made.";
+    Forbidden = "E4151", 403, "not allowed for this key", "Use a key of the role that `detail` names.";
+    Foreign = "E4152", 403, "foreign site or host", "Reach the service by a local name, or let its operator allow the host or origin that `detail` speaks of.";
+    TooMany = "E4153", 429, "too many requests", "Try again after the seconds that the header Retry-After names.";
+    Priority = "E4154", 403, "priority above the role", "Ask for a lower priority, or use a key of a higher role.";
+    KeyReused = "E4155", 422, "idempotency key stands for another request", "Use a new key for a new request.";
+    TooManyJobs = "E4156", 429, "too many open jobs", "Wait until some of your jobs have ended, or end them.";
+    JobsFull = "E4157", 503, "no room for jobs", "Try again later, or raise --jobs where the service is run.";
+    Header = "E4158", 400, "bad header", "Mend the header that `detail` names.";
+    Ended = "E4159", 409, "job ended before its turn", "Send the request again under a new key.";
     Internal = "E4500", 500, "internal error", "Report it with the request id; it is a bug.";
     Busy = "E4503", 503, "busy", "Try again after the seconds that the header Retry-After names.";
     NotReady = "E4504", 503, "not ready", "Wait until GET /ready answers 200.";
@@ -109,6 +124,7 @@ pub struct ProblemDto {
     pub errors: Vec<ProblemItem>,
     /// How many mistakes there were beyond those listed.
     #[serde(skip_serializing_if = "is_zero")]
+    #[schemars(default)]
     pub omitted: usize,
     /// Seconds after which to try again; also in the header `Retry-After`.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -210,6 +226,17 @@ impl Problem {
                 Self::busy("every solver thread is busy and the queue is full", retry_after)
             }
             Refused::Closed => Self::shutting_down(),
+        }
+    }
+
+    /// A job was dropped before it could answer; `what` it was.
+    #[must_use]
+    pub fn lost(lost: Lost, what: &str) -> Self {
+        match lost {
+            Lost::Gone => Self::new(Kind::Internal, format!("{what} was lost")),
+            Lost::Displaced { retry_after } => {
+                Self::busy("every place in the queue is taken, and others hold fewer of them", retry_after)
+            }
         }
     }
 

@@ -1,9 +1,12 @@
 //! The routes: one table for matching, metrics and the OpenAPI document, and the warp filters.
 
+use crate::access::Caller;
 use crate::http::body::{self, BodyStream};
+use crate::http::fleet_routes;
 use crate::http::handlers::{self, Head};
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::App;
+use crate::telemetry::TraceContext;
 use futures_util::TryStreamExt;
 use http::{HeaderMap, Method};
 use std::convert::Infallible;
@@ -15,20 +18,30 @@ use warp::{Filter, Rejection, Reply};
 /// A route.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Route {
-    /// `GET` (which includes `HEAD`) or `POST`.
+    /// `GET` (which includes `HEAD`), `POST`, `PUT`, `PATCH` or `DELETE`.
     pub method: &'static str,
     /// Path template.
     pub path: &'static str,
 }
 
 /// Every route.
+pub fn all() -> impl Iterator<Item = &'static Route> {
+    ROUTES.iter().chain(fleet_routes::ROUTES)
+}
+
+/// The routes of this table; [`all`] has those of fleets too.
 pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/" },
+    Route { method: "GET", path: "/dashboard/{file}" },
     Route { method: "POST", path: "/v1/solve" },
     Route { method: "POST", path: "/v1/validate" },
     Route { method: "POST", path: "/v1/check" },
     Route { method: "POST", path: "/v1/explain" },
     Route { method: "POST", path: "/v1/frontier" },
+    Route { method: "GET", path: "/v1/jobs" },
+    Route { method: "GET", path: "/v1/jobs/{id}" },
+    Route { method: "DELETE", path: "/v1/jobs/{id}" },
+    Route { method: "GET", path: "/v1/jobs/{id}/events" },
     Route { method: "GET", path: "/v1/solvers" },
     Route { method: "GET", path: "/v1/scenarios" },
     Route { method: "GET", path: "/v1/scenarios/{name}" },
@@ -61,12 +74,12 @@ impl Route {
 /// The template that a path fits, or `other`.
 #[must_use]
 pub fn template(path: &str) -> &'static str {
-    ROUTES.iter().find(|r| r.fits(path)).map_or("other", |r| r.path)
+    all().find(|r| r.fits(path)).map_or("other", |r| r.path)
 }
 
 /// What to say when no route took the request: 405 where another method would do, else 404.
 fn nowhere(path: &str, method: &Method) -> Problem {
-    let mut allowed: Vec<&str> = ROUTES.iter().filter(|r| r.fits(path)).map(|r| r.method).collect();
+    let mut allowed: Vec<&str> = all().filter(|r| r.fits(path)).map(|r| r.method).collect();
     if allowed.is_empty() {
         return Problem::new(Kind::NotFound, "there is nothing at this path");
     }
@@ -92,10 +105,15 @@ fn head() -> impl Filter<Extract = (Head,), Error = Rejection> + Clone {
     warp::header::headers_cloned()
         .and(warp::query::<Vec<(String, String)>>())
         .and(warp::ext::optional::<RequestId>())
-        .map(|headers: HeaderMap, query, id: Option<RequestId>| Head {
+        // The front puts both into every request.
+        .and(warp::ext::get::<Caller>())
+        .and(warp::ext::get::<TraceContext>())
+        .map(|headers: HeaderMap, query, id: Option<RequestId>, caller, trace| Head {
             headers,
             query,
             id: id.map(|i| i.0).unwrap_or_default(),
+            caller,
+            trace,
         })
 }
 
@@ -118,7 +136,34 @@ pub fn routes(
     let explain = warp::path!("v1" / "explain").and(posts.clone()).then(handlers::explain::post);
     let frontier = warp::path!("v1" / "frontier").and(posts).then(handlers::frontier::post);
 
-    let gets = get().and(with).and(head());
+    let fleets = warp::path!("v1" / "fleets" / ..)
+        .and(warp::path::tail())
+        .and(warp::method())
+        .and(with.clone())
+        .and(head())
+        .and(stream())
+        .and_then(|tail: warp::path::Tail, method: Method, app, head, stream| async move {
+            match fleet_routes::target(&method, tail.as_str()) {
+                Some(target) => {
+                    Ok::<Response, Rejection>(fleet_routes::dispatch(target, app, head, stream).await)
+                }
+                None => Err(warp::reject()),
+            }
+        })
+        .boxed();
+
+    let gets = get().and(with.clone()).and(head());
+    let deletes = warp::delete().and(with).and(head());
+    let jobs = warp::path!("v1" / "jobs")
+        .and(gets.clone())
+        .then(handlers::jobs::list)
+        .or(warp::path!("v1" / "jobs" / String).and(gets.clone()).then(handlers::jobs::get))
+        .unify()
+        .or(warp::path!("v1" / "jobs" / String).and(deletes).then(handlers::jobs::delete))
+        .unify()
+        .or(warp::path!("v1" / "jobs" / String / "events").and(gets.clone()).then(handlers::jobs::events))
+        .unify()
+        .boxed();
     let lists = warp::path!("v1" / "solvers")
         .and(gets.clone())
         .map(handlers::lists::solvers)
@@ -140,6 +185,8 @@ pub fn routes(
     let pages = warp::path::end()
         .and(gets.clone())
         .map(handlers::pages::index)
+        .or(warp::path!("dashboard" / String).and(gets.clone()).map(handlers::pages::dashboard))
+        .unify()
         .or(warp::path!("openapi.json").and(gets.clone()).map(handlers::pages::openapi))
         .unify()
         .or(warp::path("docs").and(warp::path::tail()).and(gets).and(warp::path::full()).map(
@@ -161,6 +208,10 @@ pub fn routes(
         .or(explain)
         .unify()
         .or(frontier)
+        .unify()
+        .or(jobs)
+        .unify()
+        .or(fleets)
         .unify()
         .or(lists)
         .unify()

@@ -1,12 +1,15 @@
 //! The listener: accepts connections within bounds, and ends in order.
 
 use crate::ServiceError;
+use crate::access::watch;
+use crate::fleets::{Precondition, demo};
 use crate::http::config::Config;
 use crate::http::front::Front;
 use crate::http::routes::routes;
 use crate::http::stall::Stall;
 use crate::http::state::{App, Readiness};
 use crate::input;
+use crate::jobs::Desk;
 use crate::pipeline::{self, Request, Sizes};
 use ecomap_instances::format::Format;
 use ecomap_solver::CancelToken;
@@ -27,7 +30,7 @@ const SELF_SOLVE: &str = "tiny";
 const SELF_SOLVE_LIMIT: Duration = Duration::from_secs(60);
 /// How long cancelled solves have to write their answers before connections are cut.
 const LAST_WORDS: Duration = Duration::from_secs(5);
-/// Pause after the system refuses a connection (out of descriptors).
+/// Pause after the system refuses a connection (out of descriptors), and between looks at what still runs.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(50);
 /// Most bytes of a request's head.
 const MAX_HEAD: usize = 64 << 10;
@@ -69,7 +72,17 @@ impl Server {
     /// answer with the best plan they have; what is still open a little later is cut.
     pub async fn run(self, stop: impl Future<Output = ()>) {
         prove(&self.app);
+        begin(&self.app).await;
+        match self.app.jobs.recover(&self.app).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "jobs of an earlier run are taken up"),
+            Err(problem) => tracing::error!(problem.detail, "jobs of an earlier run could not be taken up"),
+        }
+        let sweep = tokio::spawn(Desk::sweep(Arc::downgrade(&self.app)));
+        let keys = tokio::spawn(watch::follow(Arc::clone(&self.app.gate)));
         self.serve(stop).await;
+        keys.abort();
+        sweep.abort();
     }
 
     async fn serve(self, stop: impl Future<Output = ()>) {
@@ -92,8 +105,8 @@ impl Server {
                 () = &mut stop => break,
                 next = next => next,
             };
-            let socket = match accepted {
-                Ok((socket, _)) => socket,
+            let (socket, peer) = match accepted {
+                Ok(accepted) => accepted,
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
                     tokio::time::sleep(ACCEPT_PAUSE).await;
@@ -102,7 +115,7 @@ impl Server {
             };
             let _ = socket.set_nodelay(true);
             let io = TokioIo::new(Stall::new(socket, app.config.write_timeout));
-            let front = Front::new(service.clone(), Arc::clone(&app));
+            let front = Front::new(service.clone(), Arc::clone(&app), peer.ip());
             let connection = graceful.watch(http.serve_connection(io, front));
             let app = Arc::clone(&app);
             tasks.spawn(async move {
@@ -116,6 +129,8 @@ impl Server {
         }
         drop(listener);
         app.set_readiness(Readiness::Stopping);
+        // Streams and long polls end now, not with the grace period.
+        app.fleets.close();
         tracing::info!(open = graceful.count(), "stopping");
         let mut drained = pin!(graceful.shutdown());
         if tokio::time::timeout(app.config.grace, &mut drained).await.is_err() {
@@ -128,7 +143,45 @@ impl Server {
         app.solves.cancel_all();
         app.solves.close();
         app.short.close();
+        // Jobs that are cut short go back to the store, which the next run may open at once.
+        let idle = async {
+            while app.solves.load().running > 0 {
+                tokio::time::sleep(ACCEPT_PAUSE).await;
+            }
+        };
+        if tokio::time::timeout(LAST_WORDS, idle).await.is_err() {
+            tracing::warn!("a solve does not stop; it is left behind");
+        }
+        app.spans.end().await;
         tracing::info!("stopped");
+    }
+}
+
+/// Starts the stored fleets, and the first one where there is to be one.
+async fn begin(app: &Arc<App>) {
+    let begun = app.clock.now();
+    match app.fleets.start().await {
+        Ok(fleets) => {
+            let ms = app.clock.now().saturating_sub(begun).as_millis();
+            tracing::info!(fleets, ms, "fleets started");
+        }
+        Err(error) => tracing::error!(%error, "the stored fleets cannot be started"),
+    }
+    // Only a new store: who deleted the fleet does not want it back.
+    let new = app.store.read(|v| v.event_range()).await.is_ok_and(|(_, last)| last == 0);
+    if !app.config.demo || !new {
+        return;
+    }
+    let Some(document) = &app.config.scenario else { return };
+    let put = match serde_json::from_slice(&document.bytes) {
+        Ok(scenario) => {
+            let fleet = demo::fleet(scenario);
+            app.fleets.put(demo::ID, &fleet, Precondition::Absent).await.map_err(|e| e.to_string())
+        }
+        Err(error) => Err(error.to_string()),
+    };
+    if let Err(error) = put {
+        tracing::error!(error, "the demonstration's fleet cannot be started");
     }
 }
 
@@ -197,7 +250,7 @@ mod tests {
 
     async fn status_of(address: SocketAddr, path: &str) -> String {
         let mut socket = TcpStream::connect(address).await.expect("connects");
-        let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n");
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         socket.write_all(request.as_bytes()).await.expect("writes");
         let mut text = String::new();
         socket.read_to_string(&mut text).await.expect("reads");

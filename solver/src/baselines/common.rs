@@ -1,13 +1,15 @@
 //! What heuristics share: the columns by tenant, the value of a state, and the way out.
 
+use super::watch::Watch;
 use crate::checker;
 use crate::columns::{self, Column};
 use crate::error::SolverError;
 use crate::pricing::Costs;
 use crate::reduce::{self, Reduced};
 use crate::solution::{Certificate, Solution, instance_hash};
-use crate::solve::{SolveOptions, Solver};
+use crate::solve::{Observer, SolveOptions, Solver};
 use crate::state::State;
+
 use ecomap_instances::ids::{DeviceIx, TenantIx};
 use ecomap_instances::plan::{Assignment, Status, Termination};
 use ecomap_instances::{Instance, Objective};
@@ -90,49 +92,76 @@ pub(crate) fn staying(instance: &Instance, columns: &[Vec<Column>]) -> Vec<Vec<C
         .collect()
 }
 
+/// Which columns a heuristic works on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Offer {
+    /// Those that a best plan under the objective may need; for methods that follow it.
+    Undominated,
+    /// All that some plan may take; for methods with a measure of their own.
+    Admissible,
+}
+
+/// Refuses instances without devices, for methods that need boards.
+pub(crate) fn needs_devices(solver: &'static str, instance: &Instance) -> Result<(), SolverError> {
+    if instance.classes.is_empty() {
+        return Err(SolverError::Unsupported { solver, what: "instances without devices".to_owned() });
+    }
+    Ok(())
+}
+
 /// Runs a heuristic: reduce, search, check, wrap up.
 pub(crate) fn finish(
     solver: &dyn Solver,
     instance: &Instance,
     options: &SolveOptions,
+    observer: &mut dyn Observer,
+    offer: Offer,
     keep: impl Fn(&Column) -> bool,
-    search: impl Fn(&Problem<'_>, &SolveOptions) -> Assignment,
+    mut search: impl FnMut(&Problem<'_>, &mut Watch<'_, '_>) -> Result<Assignment, SolverError>,
 ) -> Result<Solution, SolverError> {
     let clock = &options.clock;
     let begun = clock.now();
     let objective = options.objective.clone().unwrap_or_else(|| instance.objective.clone());
     let costs = Costs::new(instance, &objective);
-    let reduced = reduce::reduce(instance, std::slice::from_ref(&costs), None);
+    let reduced = match offer {
+        Offer::Undominated => reduce::reduce(instance, std::slice::from_ref(&costs), None),
+        Offer::Admissible => reduce::admissible(instance),
+    };
     columns::check_count(instance, &reduced.kept, solver.name())?;
     let reduced_at = clock.now();
     let all = columns::expand(instance, &costs, &reduced.kept);
     let chosen: Vec<Vec<Column>> =
         all.iter().map(|l| l.iter().copied().filter(|c| keep(c)).collect()).collect();
-    let mut assignment = search(&Problem::new(instance, &costs, chosen.clone()), options);
-    let mut verdict = checker::check(instance, &assignment, &objective);
+    let wanted = options.objective.as_ref().unwrap_or(&instance.objective);
+    let mut watch = Watch::new(instance, options, wanted, observer);
+    let mut attempt = |columns: Vec<Vec<Column>>, watch: &mut Watch<'_, '_>| {
+        watch.notes.clear();
+        let assignment = search(&Problem::new(instance, &costs, columns), watch)?;
+        let verdict = checker::check(instance, &assignment, &objective);
+        Ok::<_, SolverError>((assignment, verdict))
+    };
+    let (mut assignment, mut verdict) = attempt(chosen.clone(), &mut watch)?;
     if let (Some(floor), false) = (instance.fleet_accuracy_floor, verdict.passes()) {
         // Row 8b couples everybody; keeping each tenant above the floor keeps the mean above it.
-        let strict = above_floor(instance, &chosen, floor);
-        assignment = search(&Problem::new(instance, &costs, strict), options);
-        verdict = checker::check(instance, &assignment, &objective);
+        (assignment, verdict) = attempt(above_floor(instance, &chosen, floor), &mut watch)?;
     }
     if instance.stability.max_moves.is_some() && !verdict.passes() {
         // Row 11a couples everybody too; moving nobody is within any number of moves.
-        assignment = search(&Problem::new(instance, &costs, staying(instance, &chosen)), options);
-        verdict = checker::check(instance, &assignment, &objective);
+        (assignment, verdict) = attempt(staying(instance, &chosen), &mut watch)?;
     }
+    watch.close(verdict.passes().then_some(verdict.evaluation.value));
     let timings = BTreeMap::from([
         ("reduce", reduced_at.saturating_sub(begun)),
         ("solve", clock.now().saturating_sub(reduced_at)),
     ]);
-    Ok(wrap(solver, instance, options, objective, &reduced, assignment, verdict, timings))
+    Ok(wrap(solver, instance, &watch, objective.clone(), &reduced, assignment, verdict, timings))
 }
 
 #[allow(clippy::too_many_arguments)] // one private call site
 fn wrap(
     solver: &dyn Solver,
     instance: &Instance,
-    options: &SolveOptions,
+    watch: &Watch<'_, '_>,
     objective: Objective,
     reduced: &Reduced,
     assignment: Assignment,
@@ -140,7 +169,7 @@ fn wrap(
     timings: BTreeMap<&'static str, Duration>,
 ) -> Solution {
     let found = verdict.passes();
-    let mut notes = Vec::new();
+    let mut notes = watch.notes.clone();
     if !found {
         notes.push(format!("{} found no plan that keeps every row: {}", solver.name(), verdict.summary()));
     }
@@ -151,14 +180,10 @@ fn wrap(
         certificate: Certificate {
             primal: found.then_some(verdict.evaluation.value),
             dual: None,
-            termination: if options.cancel.is_cancelled() {
-                Termination::Cancelled
-            } else {
-                Termination::HeuristicEnd
-            },
-            nodes: 0,
+            termination: watch.ended().unwrap_or(Termination::HeuristicEnd),
+            nodes: watch.work(),
             cuts: 0,
-            seed: options.seed,
+            seed: watch.options().seed,
             instance_hash: instance_hash(instance),
             method: "heuristic",
             levels: Vec::new(),

@@ -1,6 +1,7 @@
 //! `gpu-only`: every tenant whole on a GPU, first come first served by priority. What a fleet does
 //! when nobody maps it; common practice and the reference of most mapping papers.
 
+use super::common::{Offer, needs_devices};
 use super::{best_of_ladder, finish};
 use crate::error::SolverError;
 use crate::solution::Solution;
@@ -28,23 +29,17 @@ impl Solver for GpuOnly {
         &self,
         instance: &Instance,
         options: &SolveOptions,
-        _: &mut dyn Observer,
+        observer: &mut dyn Observer,
     ) -> Result<Solution, SolverError> {
-        if instance.classes.is_empty() {
-            return Err(SolverError::Unsupported {
-                solver: self.name(),
-                what: "instances without devices".to_owned(),
-            });
-        }
+        needs_devices(self.name(), instance)?;
         let on_gpu = |column: &crate::columns::Column| {
             column.host(instance).is_some_and(|(host, _)| {
                 let units = &instance.classes[host.class.at()].units;
                 host.segments.iter().all(|s| units[s.unit].as_str().starts_with("gpu"))
             })
         };
-        let deadline = options.time_limit.map(|limit| options.clock.now() + limit);
-        finish(self, instance, options, on_gpu, |problem, options| {
-            best_of_ladder(problem, options, deadline).assignment()
+        finish(self, instance, options, observer, Offer::Undominated, on_gpu, |problem, watch| {
+            Ok(best_of_ladder(problem, options, watch.deadline()).assignment())
         })
     }
 }

@@ -1,5 +1,6 @@
 //! `greedy`: construction under a ladder of power prices, then local search. Common practice.
 
+use super::common::Offer;
 use super::{best_of_ladder, finish, local};
 use crate::error::SolverError;
 use crate::solution::Solution;
@@ -27,17 +28,19 @@ impl Solver for Greedy {
         &self,
         instance: &Instance,
         options: &SolveOptions,
-        _: &mut dyn Observer,
+        observer: &mut dyn Observer,
     ) -> Result<Solution, SolverError> {
-        let deadline = options.time_limit.map(|limit| options.clock.now() + limit);
         finish(
             self,
             instance,
             options,
+            observer,
+            Offer::Undominated,
             |_| true,
-            |problem, options| {
-                local::improve(problem, best_of_ladder(problem, options, deadline), options, deadline)
-                    .assignment()
+            |problem, watch| {
+                let state = best_of_ladder(problem, options, watch.deadline());
+                watch.offer(&state.assignment());
+                Ok(local::improve(problem, state, options, watch.deadline()).assignment())
             },
         )
     }

@@ -150,7 +150,7 @@ fn move_tenant(problem: &Problem<'_>, state: &mut State<'_>, tenant: TenantIx) -
 }
 
 /// The cheapest admitted column of a tenant that is not placed.
-fn cheapest(
+pub(crate) fn cheapest(
     problem: &Problem<'_>,
     state: &State<'_>,
     tenant: TenantIx,

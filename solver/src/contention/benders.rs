@@ -46,13 +46,15 @@ pub struct Settings {
     pub rounds: u64,
     /// Neighbourhoods of the first search for accepted plans.
     pub search: usize,
+    /// Most configurations of a site's boards that columns per board tell apart.
+    pub configurations: usize,
     /// Neighbourhoods around the repaired plan of each round.
     pub polish: usize,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { method: Method::Auto, rounds: 1_000, search: 4_000, polish: 60 }
+        Self { method: Method::Auto, rounds: 1_000, search: 4_000, configurations: 128, polish: 60 }
     }
 }
 
@@ -314,6 +316,7 @@ impl<'a> Loop<'_, 'a> {
             goal,
             self.best.clone(),
             self.dual,
+            self.settings.configurations,
             &mut accept,
             &mut tell,
         )?;
@@ -408,7 +411,7 @@ impl<'a> Loop<'_, 'a> {
             self.offer(plan);
         }
         // Boards judged here are the first columns, too.
-        let share = 0.3;
+        let share = if self.oracle.predictor.at_least_linear() { 0.1 } else { 0.3 };
         if let Some(best) = self.best.clone() {
             let until = self.left().map(|left| self.options.clock.now() + left.mul_f64(share));
             let improved = search.improve(&mut self.oracle, best, self.settings.search, until)?;

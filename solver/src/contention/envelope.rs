@@ -9,13 +9,13 @@
 //!
 //! has it, since the sets T of a board are among those of a board with more tenants. It is never
 //! below the prediction itself, so what it accepts the predictor accepts, also while any of the
-//! tenants is silent.
+//! tenants is silent. The envelope of a monotone predictor is that predictor.
 
 use super::port::{Board, BoardPrediction, JointPredictor};
 use ecomap_instances::instance::{MAX_MAGNITUDE, Quantiles};
 use ecomap_instances::units::{Millis, Watts};
 use std::cell::RefCell;
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 
 /// Most tenants of a board: its subsets are all predicted. Fuller boards are refused.
 pub const MOST_TENANTS: usize = 12;
@@ -27,14 +27,15 @@ const BATCH: usize = 16_384;
 /// The envelope of a predictor.
 pub struct Envelope<P> {
     inner: P,
-    known: RefCell<BTreeMap<Board, BoardPrediction>>,
+    /// Looked up only, so the order of a hash map reaches nothing.
+    known: RefCell<HashMap<Board, BoardPrediction>>,
 }
 
 impl<P: JointPredictor> Envelope<P> {
     /// The envelope of `inner`.
     #[must_use]
     pub fn new(inner: P) -> Self {
-        Self { inner, known: RefCell::new(BTreeMap::new()) }
+        Self { inner, known: RefCell::new(HashMap::new()) }
     }
 
     /// The predictor inside.
@@ -99,14 +100,26 @@ impl<P: JointPredictor> JointPredictor for Envelope<P> {
     }
 
     fn version(&self) -> String {
-        format!("{}+envelope", self.inner.version())
+        let version = self.inner.version();
+        if self.inner.monotone() { version } else { format!("{version}+envelope") }
     }
 
     fn monotone(&self) -> bool {
         true
     }
 
+    fn by_parts(&self) -> bool {
+        !self.inner.monotone()
+    }
+
+    fn at_least_linear(&self) -> bool {
+        self.inner.at_least_linear()
+    }
+
     fn predict(&self, boards: &[Board]) -> Result<Vec<BoardPrediction>, String> {
+        if self.inner.monotone() {
+            return self.inner.predict(boards);
+        }
         let fits: Vec<Board> = boards.iter().filter(|b| b.picks.len() <= MOST_TENANTS).cloned().collect();
         self.fill(&fits)?;
         boards

@@ -5,7 +5,7 @@ use super::port::{Board, BoardPrediction, JointPredictor};
 use crate::error::SolverError;
 use ecomap_instances::Instance;
 use ecomap_instances::ids::{DeviceIx, ModeIx, SiteIx, TenantIx};
-use ecomap_instances::instance::Quantiles;
+use ecomap_instances::instance::{Host, Quantiles};
 use ecomap_instances::plan::Assignment;
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -131,6 +131,26 @@ impl<'a> Oracle<'a> {
             .ok_or_else(|| SolverError::Prediction("a board was lost".to_owned()))
     }
 
+    /// Verdicts on boards, all different, that the caller remembers: only their draw, W, where they are
+    /// accepted.
+    pub(super) fn draws(&mut self, boards: &[Board]) -> Result<Vec<Option<f64>>, SolverError> {
+        if boards.is_empty() {
+            return Ok(Vec::new());
+        }
+        let answers = self.predictor.predict(boards).map_err(SolverError::Prediction)?;
+        if answers.len() != boards.len() {
+            let what = format!("{} boards answered, {} asked", answers.len(), boards.len());
+            return Err(SolverError::Prediction(what));
+        }
+        self.predicted += boards.len() as u64;
+        self.batches += 1;
+        let verdict = |(board, answer): (&Board, BoardPrediction)| {
+            let judged = self.one(board, answer)?;
+            Ok(judged.accepted().then_some(judged.power_w))
+        };
+        boards.iter().zip(answers).map(verdict).collect()
+    }
+
     /// One board's verdict.
     pub(super) fn judge_one(&mut self, board: &Board) -> Result<Rc<Judged>, SolverError> {
         let mut judged = self.judge(std::slice::from_ref(board))?;
@@ -154,10 +174,16 @@ impl<'a> Oracle<'a> {
             let owner = &self.instance.tenants[tenant.at()];
             let Some(host) = &self.instance.option(*tenant, *option).host else { continue };
             priced += host.dynamic.get();
+            let promised = if self.predictor.at_least_linear() {
+                let delay = delay(self.instance, board, *tenant, host);
+                host.isolated.delayed(host.network * -1.0).scaled(1.0 + delay).delayed(host.network)
+            } else {
+                host.isolated
+            };
             for (q, alone, told) in [
-                ("p50", host.isolated.p50, latency.p50),
-                ("p95", host.isolated.p95, latency.p95),
-                ("p99", host.isolated.p99, latency.p99),
+                ("p50", promised.p50, latency.p50),
+                ("p95", promised.p95, latency.p95),
+                ("p99", promised.p99, latency.p99),
             ] {
                 // A number that is none fails this, too.
                 if !(told.get() >= alone.get() * (1.0 - ROUNDING) && told.get().is_finite()) {
@@ -183,10 +209,10 @@ impl<'a> Oracle<'a> {
         Ok(Judged { faults, power_w: power, latency: answer.latency })
     }
 
-    /// Boards judged and accepted so far, with their draw, W.
-    pub(super) fn accepted(&self) -> Vec<(Board, f64)> {
-        let accepted = self.known.iter().filter(|(_, judged)| judged.accepted());
-        accepted.map(|(board, judged)| (board.clone(), judged.power_w)).collect()
+    /// Boards judged so far, with their draw, W, where they are accepted.
+    pub(super) fn judged(&self) -> Vec<(Board, Option<f64>)> {
+        let verdict = |judged: &Judged| judged.accepted().then_some(judged.power_w);
+        self.known.iter().map(|(board, judged)| (board.clone(), verdict(judged))).collect()
     }
 
     /// Draw of a device that runs nothing, W.
@@ -225,6 +251,14 @@ impl<'a> Oracle<'a> {
         };
         total.into_iter().enumerate().filter_map(over).collect()
     }
+}
+
+/// Slowdown less 1 of a tenant by linear interference: Σ slope · load of the others.
+fn delay(instance: &Instance, board: &Board, tenant: TenantIx, host: &Host) -> f64 {
+    let others = board.picks.iter().filter(|(other, _)| *other != tenant);
+    let loads = others.filter_map(|(t, o)| instance.option(*t, *o).host.as_ref()).flat_map(|h| &h.load);
+    let slope = |unit| host.slopes.iter().filter(|(u, _)| *u == unit).map(|(_, slope)| slope).sum::<f64>();
+    loads.map(|(unit, load)| slope(*unit) * load).sum()
 }
 
 /// The boards of a plan that run something.

@@ -66,6 +66,19 @@ pub trait JointPredictor {
         false
     }
 
+    /// Whether a prediction takes in the predictions of all subsets of a board's tenants, so that asking
+    /// about subsets first costs nothing and may save the rest.
+    fn by_parts(&self) -> bool {
+        false
+    }
+
+    /// Whether the predictor *guarantees* that no latency is below that of linear interference in the
+    /// instance's own numbers: network + (isolated − network) · (1 + Σ slope · load of the others). It is
+    /// checked on every answer.
+    fn at_least_linear(&self) -> bool {
+        false
+    }
+
     /// Every board of a batch, in order.
     ///
     /// # Errors

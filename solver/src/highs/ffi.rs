@@ -5,11 +5,11 @@
 use crate::error::SolverError;
 use highs::{Model, SolvedModel};
 use highs_sys::{
-    Highs_changeObjectiveOffset, Highs_getInt64InfoValue, Highs_passColName, Highs_passRowName,
-    Highs_resetGlobalScheduler, Highs_setCallback, Highs_startCallback, Highs_versionMajor,
-    Highs_versionMinor, Highs_versionPatch, Highs_writeModel, HighsCallbackDataIn, HighsCallbackDataOut,
-    HighsInt, kHighsCallbackIpmInterrupt, kHighsCallbackMipImprovingSolution, kHighsCallbackMipInterrupt,
-    kHighsCallbackMipLogging, kHighsCallbackSimplexInterrupt,
+    Highs_changeColBounds, Highs_changeObjectiveOffset, Highs_getInt64InfoValue, Highs_passColName,
+    Highs_passRowName, Highs_resetGlobalScheduler, Highs_setCallback, Highs_startCallback,
+    Highs_versionMajor, Highs_versionMinor, Highs_versionPatch, Highs_writeModel, HighsCallbackDataIn,
+    HighsCallbackDataOut, HighsInt, kHighsCallbackIpmInterrupt, kHighsCallbackMipImprovingSolution,
+    kHighsCallbackMipInterrupt, kHighsCallbackMipLogging, kHighsCallbackSimplexInterrupt,
 };
 use std::cell::Cell;
 use std::ffi::CString;
@@ -107,6 +107,14 @@ unsafe extern "C" fn on_callback(
         // SAFETY: HiGHS passes a valid record to write to.
         unsafe { (*input).user_interrupt = 1 };
     }
+}
+
+/// Changes the bounds of a column; what the last run found stays the start of the next.
+pub(crate) fn set_bounds(model: &mut Model, column: usize, low: f64, high: f64) -> Result<(), SolverError> {
+    let failed = SolverError::Highs { call: "Highs_changeColBounds", status: -1 };
+    let column = HighsInt::try_from(column).map_err(|_| failed)?;
+    // SAFETY: a live HiGHS object; an index that it lacks gives an error status.
+    check("Highs_changeColBounds", unsafe { Highs_changeColBounds(model.as_mut_ptr(), column, low, high) })
 }
 
 /// Adds a constant to the objective, so that bounds and gaps are those of the whole objective.

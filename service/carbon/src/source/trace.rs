@@ -132,6 +132,13 @@ impl Trace {
         Ok(Self { name: "trace".into(), zone: zone.into(), signal, rows, length, origin, foresight })
     }
 
+    /// The same trace under another name, for samples, states and logs.
+    #[must_use]
+    pub fn named(mut self, name: &str) -> Self {
+        self.name = name.into();
+        self
+    }
+
     /// How long the trace is before it starts over.
     #[must_use]
     pub fn length(&self) -> SignedDuration {

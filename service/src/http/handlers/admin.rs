@@ -43,5 +43,8 @@ pub fn ready(app: Arc<App>, head: Head) -> Response {
 #[must_use]
 #[allow(clippy::needless_pass_by_value)]
 pub fn metrics(app: Arc<App>, _: Head) -> Response {
+    app.jobs.count();
+    app.metrics.keys(app.gate.active(app.wall.now()));
+    app.metrics.fleets.refresh(&app.fleets.snapshots());
     bytes(StatusCode::OK, CONTENT_TYPE, app.metrics.expose().into_bytes())
 }

@@ -4,8 +4,7 @@ use super::solve::{PROBLEMS, expect_format};
 use super::{Head, answer, json, no_parameters, read_body};
 use crate::contention::Contention;
 use crate::http::body::BodyStream;
-use crate::http::pool::Lost;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::Problem;
 use crate::http::state::App;
 use crate::pipeline::{self, Recheck};
 use ecomap_instances::Objective;
@@ -65,8 +64,8 @@ async fn check(app: &Arc<App>, head: &Head, stream: BodyStream) -> Result<Respon
         let app = Arc::clone(app);
         move || look(&app, body.bytes())
     };
-    let ticket = app.short.submit(CancelToken::default(), job).map_err(Problem::refused)?;
-    let checked = ticket.await.map_err(|Lost| Problem::new(Kind::Internal, "the check was lost"))??;
+    let ticket = app.short.submit_as(&head.turn(), CancelToken::default(), job).map_err(Problem::refused)?;
+    let checked = ticket.await.map_err(|lost| Problem::lost(lost, "the check"))??;
     Ok(json(&checked))
 }
 

@@ -6,8 +6,7 @@ use crate::ServiceError;
 use crate::explain::plan::PlanQuestion;
 use crate::explain::{self, Question};
 use crate::http::body::{Body, BodyStream};
-use crate::http::pool::Lost;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::Problem;
 use crate::http::questions::ExplainParams;
 use crate::http::state::App;
 use crate::pipeline;
@@ -48,8 +47,8 @@ async fn explain(app: &Arc<App>, head: &Head, stream: BodyStream) -> Result<Resp
         let (app, cancel, id) = (Arc::clone(app), cancel.clone(), head.id.clone());
         move || work(&app, &body, params, arrived, cancel, &id)
     };
-    let ticket = app.solves.submit(cancel, job).map_err(Problem::refused)?;
-    let told = ticket.await.map_err(|Lost| Problem::new(Kind::Internal, "the explanation was lost"))??;
+    let ticket = app.solves.submit_as(&head.turn(), cancel, job).map_err(Problem::refused)?;
+    let told = ticket.await.map_err(|lost| Problem::lost(lost, "the explanation"))??;
     Ok(bytes(StatusCode::OK, "application/json", told))
 }
 

@@ -5,8 +5,7 @@ use super::{Head, answer, bytes, read_body};
 use crate::ServiceError;
 use crate::frontier::{self, Question};
 use crate::http::body::{Body, BodyStream};
-use crate::http::pool::Lost;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::Problem;
 use crate::http::questions::FrontierParams;
 use crate::http::state::App;
 use crate::pipeline;
@@ -34,8 +33,8 @@ async fn find(app: &Arc<App>, head: &Head, stream: BodyStream) -> Result<Respons
         let (app, cancel, id) = (Arc::clone(app), cancel.clone(), head.id.clone());
         move || work(&app, body, &params, arrived, cancel, &id)
     };
-    let ticket = app.solves.submit(cancel, job).map_err(Problem::refused)?;
-    let found = ticket.await.map_err(|Lost| Problem::new(Kind::Internal, "the frontier was lost"))??;
+    let ticket = app.solves.submit_as(&head.turn(), cancel, job).map_err(Problem::refused)?;
+    let found = ticket.await.map_err(|lost| Problem::lost(lost, "the frontier"))??;
     Ok(bytes(StatusCode::OK, "application/json", found))
 }
 

@@ -3,16 +3,23 @@
 pub mod admin;
 pub mod check;
 pub mod explain;
+pub mod fleet_events;
+pub mod fleet_plans;
+pub mod fleets;
 pub mod frontier;
+pub mod jobs;
 pub mod lists;
 pub mod pages;
 pub mod solve;
 pub mod validate;
 
+use crate::access::Caller;
 use crate::http::body::{self, Body, BodyError, BodyStream};
+use crate::http::fair::Turn;
 use crate::http::params::check_media_type;
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::{App, Readiness};
+use crate::telemetry::TraceContext;
 use http::header::{ALLOW, CACHE_CONTROL, CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, RETRY_AFTER};
 use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Serialize;
@@ -28,6 +35,18 @@ pub struct Head {
     pub query: Vec<(String, String)>,
     /// Request id.
     pub id: String,
+    /// Who asks.
+    pub caller: Caller,
+    /// Which trace it belongs to.
+    pub trace: TraceContext,
+}
+
+impl Head {
+    /// The caller's turn on a pool.
+    #[must_use]
+    pub fn turn(&self) -> Turn {
+        Turn::of(self.caller.owner())
+    }
 }
 
 /// Reads a JSON body within the service's bounds.
@@ -41,9 +60,11 @@ pub async fn read_body(app: &App, head: &Head, stream: BodyStream) -> Result<Bod
     check_media_type(&head.headers)?;
     let announced = head.headers.get(CONTENT_LENGTH).and_then(|v| v.to_str().ok()?.parse().ok());
     let expects = head.headers.contains_key(EXPECT);
-    body::read(stream, announced, expects, app.bounds(), &app.budget).await.map_err(|error| match error {
+    let mut bounds = app.bounds();
+    bounds.bytes = head.caller.max_body.unwrap_or(u64::MAX).min(bounds.bytes);
+    body::read(stream, announced, expects, bounds, &app.budget).await.map_err(|error| match error {
         BodyError::TooLarge => {
-            Problem::new(Kind::TooLarge, format!("the body is larger than {} bytes", app.config.max_body))
+            Problem::new(Kind::TooLarge, format!("the body is larger than {} bytes", bounds.bytes))
         }
         BodyError::TooSlow => Problem::new(
             Kind::Slow,

@@ -1,22 +1,35 @@
-//! Pages for people: `/`, `/docs`, and the OpenAPI document.
+//! Pages for people: the dashboard at `/`, `/docs`, and the OpenAPI document.
 
 use super::{Head, bytes, problem};
+use crate::http::dashboard;
 use crate::http::docs::{self, Page};
 use crate::http::openapi;
 use crate::http::problem::{Kind, Problem};
 use crate::http::state::App;
-use http::header::LOCATION;
+use http::header::{CONTENT_SECURITY_POLICY, LOCATION, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS};
 use http::{HeaderValue, StatusCode};
 use std::sync::Arc;
 use warp::reply::Response;
 
-/// `GET /`: what to try.
+/// `GET /`: the dashboard.
+#[must_use]
+pub fn index(app: Arc<App>, head: Head) -> Response {
+    dashboard("index.html".to_owned(), app, head)
+}
+
+/// `GET /dashboard/{file}`: a file of the dashboard.
 #[must_use]
 #[allow(clippy::needless_pass_by_value)] // what warp hands over
-pub fn index(app: Arc<App>, _: Head) -> Response {
-    let scenario = app.config.scenario.as_ref().map_or("campus", |d| d.name.as_str());
-    let page = docs::index(scenario);
-    bytes(StatusCode::OK, "text/html; charset=utf-8", page.into_bytes())
+pub fn dashboard(name: String, _: Arc<App>, head: Head) -> Response {
+    let Some(file) = dashboard::file(&name) else {
+        return problem(Problem::new(Kind::NotFound, "the dashboard has no such file"), &head.id);
+    };
+    let mut response = bytes(StatusCode::OK, file.content_type, file.text.as_bytes().to_vec());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_SECURITY_POLICY, HeaderValue::from_static(dashboard::POLICY));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+    response
 }
 
 /// `GET /openapi.json`.

@@ -3,8 +3,7 @@
 use super::solve::{PROBLEMS, expect_format};
 use super::{Head, answer, json, no_parameters, read_body};
 use crate::http::body::BodyStream;
-use crate::http::pool::Lost;
-use crate::http::problem::{Kind, Problem};
+use crate::http::problem::Problem;
 use crate::http::state::App;
 use crate::pipeline;
 use ecomap_instances::format::{Format, Input, result_v1};
@@ -43,8 +42,8 @@ async fn validate(app: &Arc<App>, head: &Head, stream: BodyStream) -> Result<Res
         let app = Arc::clone(app);
         move || look(&app, body.bytes())
     };
-    let ticket = app.short.submit(CancelToken::default(), job).map_err(Problem::refused)?;
-    let valid = ticket.await.map_err(|Lost| Problem::new(Kind::Internal, "the validation was lost"))??;
+    let ticket = app.short.submit_as(&head.turn(), CancelToken::default(), job).map_err(Problem::refused)?;
+    let valid = ticket.await.map_err(|lost| Problem::lost(lost, "the validation"))??;
     Ok(json(&valid))
 }
 

@@ -1,8 +1,9 @@
 //! What a node of the tree has decided.
 
-use super::layout::{Layout, Means};
+use super::layout::{Item, Layout, Means};
 use super::state::State;
 use ecomap_instances::ids::OptionIx;
+use std::collections::BTreeSet;
 
 /// One decision about who runs where.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -11,6 +12,8 @@ pub(super) enum Rule {
     Kind { tenant: usize, kind: usize, inside: bool },
     /// The tenant takes the option, or does not.
     Item { tenant: usize, option: OptionIx, inside: bool },
+    /// The tenant takes a tier up to this one of its list, or one beyond, or is shed.
+    Tier { tenant: usize, most: usize, inside: bool },
     /// On boards of the kind two tenants share a board, or never do.
     Pair { kind: usize, tenants: (usize, usize), together: bool },
 }
@@ -21,6 +24,8 @@ pub(super) struct Branch {
     /// Bounds of fixed columns.
     pub(super) bounds: Vec<(usize, f64, f64)>,
     pub(super) rules: Vec<Rule>,
+    /// Configurations that are not taken.
+    pub(super) shut: BTreeSet<usize>,
 }
 
 impl Branch {
@@ -41,15 +46,23 @@ impl Branch {
         match fixed.means {
             Means::Shed(tenant) if placed(tenant) => (0.0, 0.0),
             Means::Alone(tenant, _) if placed(tenant.at()) => (0.0, 0.0),
+            Means::Config(config) if self.shut.contains(&config) => (0.0, 0.0),
             _ => (low, high),
         }
     }
 
+    /// Whether a slot's configuration may be taken.
+    pub(super) fn open(&self, layout: &Layout<'_>, slot: usize) -> bool {
+        layout.slots[slot].config.is_none_or(|config| !self.shut.contains(&config))
+    }
+
     /// Whether an item may stand on a board of a kind.
-    pub(super) fn admits(&self, kind: usize, tenant: usize, option: OptionIx) -> bool {
+    pub(super) fn admits(&self, kind: usize, item: &Item) -> bool {
+        let tenant = item.tenant;
         self.rules.iter().all(|rule| match *rule {
             Rule::Kind { tenant: t, kind: k, inside } => t != tenant || (k == kind) == inside,
-            Rule::Item { tenant: t, option: o, inside } => t != tenant || (o == option) == inside,
+            Rule::Item { tenant: t, option: o, inside } => t != tenant || (o == item.option) == inside,
+            Rule::Tier { tenant: t, most, inside } => t != tenant || (item.tier <= most) == inside,
             Rule::Pair { .. } => true,
         })
     }
@@ -74,12 +87,15 @@ impl Branch {
 
     /// Whether a board state keeps the decisions.
     pub(super) fn keeps(&self, layout: &Layout<'_>, state: &State) -> bool {
+        let slot = &layout.slots[state.slot];
+        if !self.open(layout, state.slot) {
+            return false;
+        }
         if self.rules.is_empty() {
             return true;
         }
-        let slot = &layout.slots[state.slot];
         let items: Vec<_> = state.items.iter().map(|n| &slot.items[*n as usize]).collect();
-        items.iter().all(|i| self.admits(slot.kind, i.tenant, i.option))
+        items.iter().all(|i| self.admits(slot.kind, i))
             && items
                 .iter()
                 .enumerate()

@@ -5,8 +5,10 @@ use crate::contention::oracle::Oracle;
 use crate::contention::port::Board;
 use crate::error::SolverError;
 use ecomap_instances::ids::TenantIx;
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
+/// Sets predicted before the time is looked at again.
+const CHUNK: usize = 256;
 /// Verdicts kept; when there are more, all are dropped.
 const MOST: usize = 4_000_000;
 
@@ -16,16 +18,79 @@ pub(super) struct Judge<'o, 'a> {
     pub(super) oracle: &'o mut Oracle<'a>,
     known: Vec<HashMap<Box<[u32]>, Option<f64>>>,
     count: usize,
+    /// By slot, pairs of items that are refused: a bit for each.
+    refused: Vec<Vec<u64>>,
+    items: Vec<usize>,
+    /// Ground of each slot, under which all of this is kept.
+    ground: Vec<usize>,
+    /// By slot and item, refused sets of three and more with parts that are all accepted.
+    larger: Vec<BTreeMap<u32, Vec<Box<[u32]>>>>,
 }
 
 impl<'o, 'a> Judge<'o, 'a> {
-    pub(super) fn new(oracle: &'o mut Oracle<'a>, slots: usize) -> Self {
-        Self { oracle, known: vec![HashMap::new(); slots], count: 0 }
+    pub(super) fn new(oracle: &'o mut Oracle<'a>, layout: &Layout<'_>) -> Self {
+        let items: Vec<usize> = layout.slots.iter().map(|slot| slot.items.len()).collect();
+        let own = |(n, count): (usize, &usize)| {
+            let size = if layout.slots[n].ground == n { (count * count).div_ceil(64) } else { 0 };
+            vec![0; size]
+        };
+        let refused = items.iter().enumerate().map(own).collect();
+        Self {
+            oracle,
+            known: vec![HashMap::new(); items.len()],
+            count: 0,
+            refused,
+            larger: vec![BTreeMap::new(); items.len()],
+            ground: layout.slots.iter().map(|slot| slot.ground).collect(),
+            items,
+        }
+    }
+
+    /// Whether two items are known to be refused together.
+    pub(super) fn apart(&self, slot: usize, a: u32, b: u32) -> bool {
+        let slot = self.ground[slot];
+        let at = a as usize * self.items[slot] + b as usize;
+        self.refused[slot][at / 64] >> (at % 64) & 1 == 1
+    }
+
+    /// Whether predictions are so dear that sets are taken as accepted until they matter.
+    pub(super) fn dear(&self) -> bool {
+        self.oracle.predictor.by_parts()
+    }
+
+    /// Whether a set has a part that is known to be refused; `item`: only parts with that one.
+    pub(super) fn refuted(&self, slot: usize, items: &[u32], item: Option<u32>) -> bool {
+        if self.known(slot, items) == Some(None) {
+            return true;
+        }
+        let inside = |part: &[u32]| part.iter().all(|n| items.binary_search(n).is_ok());
+        items.iter().filter(|n| item.is_none_or(|item| item == **n)).any(|n| {
+            let pair = items.iter().any(|other| other != n && self.apart(slot, *n, *other));
+            pair || self.larger[self.ground[slot]]
+                .get(n)
+                .is_some_and(|list| list.iter().any(|part| inside(part)))
+        })
+    }
+
+    fn remember(&mut self, slot: usize, items: &[u32], draw: Option<f64>) {
+        let slot = self.ground[slot];
+        if let ([a, b], None) = (items, draw) {
+            for (a, b) in [(*a as usize, *b as usize), (*b as usize, *a as usize)] {
+                let at = a * self.items[slot] + b;
+                self.refused[slot][at / 64] |= 1 << (at % 64);
+            }
+        }
+        self.count += usize::from(self.known[slot].insert(items.into(), draw).is_none());
     }
 
     /// The verdict on a set of items, ascending, if it is known.
     pub(super) fn known(&self, slot: usize, items: &[u32]) -> Option<Option<f64>> {
-        self.known[slot].get(items).copied()
+        self.known[self.ground[slot]].get(items).copied()
+    }
+
+    /// Takes in a verdict that came from elsewhere.
+    pub(super) fn learn(&mut self, slot: usize, items: &[u32], draw: Option<f64>) {
+        self.remember(slot, items, draw);
     }
 
     /// The board of a set of items.
@@ -39,19 +104,22 @@ impl<'o, 'a> Judge<'o, 'a> {
     }
 
     /// Verdicts on sets of items, each ascending. What is refused with an item away is refused, so a
-    /// set is predicted only once its parts are accepted; the parts of a size make one batch.
+    /// set is predicted only once its parts are accepted, where parts are predicted anyway; the parts of
+    /// a size make one batch. `None` when the time is up before all are known.
     pub(super) fn verdicts(
         &mut self,
         layout: &Layout<'_>,
         slot: usize,
         sets: &[Vec<u32>],
-    ) -> Result<Vec<Option<f64>>, SolverError> {
+        over: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<Option<f64>>>, SolverError> {
         if self.count > MOST {
             self.known.iter_mut().for_each(HashMap::clear);
             self.count = 0;
         }
         let mut answers: Vec<Option<Option<f64>>> = sets.iter().map(|set| self.known(slot, set)).collect();
-        let largest = sets.iter().map(Vec::len).max().unwrap_or(0);
+        let by_parts = self.oracle.predictor.by_parts();
+        let largest = if by_parts { sets.iter().map(Vec::len).max().unwrap_or(0) } else { 0 };
         for size in 2..largest {
             let mut parts: Vec<Vec<u32>> = Vec::new();
             let mut of_set: Vec<Vec<usize>> = vec![Vec::new(); sets.len()];
@@ -73,7 +141,8 @@ impl<'o, 'a> Judge<'o, 'a> {
                     }
                 }
             }
-            let judged = self.ask(layout, slot, &parts)?;
+            once(&mut parts, &mut of_set);
+            let Some(judged) = self.ask(layout, slot, &parts, over)? else { return Ok(None) };
             for (n, list) in of_set.iter().enumerate() {
                 if list.iter().any(|k| judged[*k].is_none()) {
                     answers[n] = Some(None);
@@ -82,15 +151,16 @@ impl<'o, 'a> Judge<'o, 'a> {
         }
         let open: Vec<usize> = (0..sets.len()).filter(|n| answers[*n].is_none()).collect();
         let asked: Vec<Vec<u32>> = open.iter().map(|n| sets[*n].clone()).collect();
-        for (n, verdict) in open.into_iter().zip(self.ask(layout, slot, &asked)?) {
+        let Some(told) = self.ask(layout, slot, &asked, over)? else { return Ok(None) };
+        for (n, verdict) in open.into_iter().zip(told) {
             answers[n] = Some(verdict);
         }
         for (set, answer) in sets.iter().zip(&answers) {
-            if *answer == Some(None) {
-                self.known[slot].entry(set.clone().into_boxed_slice()).or_insert(None);
+            if *answer == Some(None) && self.known(slot, set).is_none() {
+                self.remember(slot, set, None);
             }
         }
-        Ok(answers.into_iter().flatten().collect())
+        Ok(Some(answers.into_iter().flatten().collect()))
     }
 
     /// The verdict on one set.
@@ -100,27 +170,57 @@ impl<'o, 'a> Judge<'o, 'a> {
         slot: usize,
         items: &[u32],
     ) -> Result<Option<f64>, SolverError> {
-        Ok(self.verdicts(layout, slot, &[items.to_vec()])?.into_iter().next().flatten())
+        let told = self.verdicts(layout, slot, &[items.to_vec()], &|| false)?;
+        Ok(told.and_then(|told| told.into_iter().next()).flatten())
     }
 
-    /// Predicts sets, all of whose parts are accepted.
+    /// Predicts sets; `None` when the time is up before the end.
     fn ask(
         &mut self,
         layout: &Layout<'_>,
         slot: usize,
         sets: &[Vec<u32>],
-    ) -> Result<Vec<Option<f64>>, SolverError> {
-        let boards: Vec<Board> = sets.iter().map(|set| Self::board(layout, slot, set)).collect();
-        let judged = self.oracle.judge(&boards)?;
+        over: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<Option<f64>>>, SolverError> {
         let off = layout.slots[slot].off;
-        let verdicts: Vec<Option<f64>> =
-            judged.iter().map(|j| j.accepted().then_some(j.power_w - off)).collect();
-        for (set, verdict) in sets.iter().zip(&verdicts) {
-            self.known[slot].insert(set.clone().into_boxed_slice(), *verdict);
-            self.count += 1;
+        let ground = self.ground[slot];
+        let mut verdicts = Vec::with_capacity(sets.len());
+        for chunk in sets.chunks(CHUNK) {
+            if over() {
+                return Ok(None);
+            }
+            let boards: Vec<Board> = chunk.iter().map(|set| Self::board(layout, slot, set)).collect();
+            let draws = self.oracle.draws(&boards)?;
+            for (set, draw) in chunk.iter().zip(draws) {
+                let draw = draw.map(|w| w - off);
+                self.remember(slot, set, draw);
+                if draw.is_none() && set.len() > 2 {
+                    for n in set {
+                        self.larger[ground].entry(*n).or_default().push(set.clone().into_boxed_slice());
+                    }
+                }
+                verdicts.push(draw);
+            }
         }
-        Ok(verdicts)
+        Ok(Some(verdicts))
     }
+}
+
+/// Keeps each part once; `of_set` follows.
+fn once(parts: &mut Vec<Vec<u32>>, of_set: &mut [Vec<usize>]) {
+    let mut place: HashMap<Vec<u32>, usize> = HashMap::new();
+    let mut kept: Vec<Vec<u32>> = Vec::new();
+    let mut at = Vec::with_capacity(parts.len());
+    for part in parts.drain(..) {
+        let next = kept.len();
+        let n = *place.entry(part.clone()).or_insert(next);
+        if n == next {
+            kept.push(part);
+        }
+        at.push(n);
+    }
+    of_set.iter_mut().flatten().for_each(|n| *n = at[*n]);
+    *parts = kept;
 }
 
 /// The subsets of a size, in order.

@@ -4,7 +4,8 @@
 //! Boards of a class are one kind as long as the same items with the same costs may run on them; a
 //! pinned or running tenant sets a board apart.
 
-use crate::checker::TOLERANCE;
+use super::configure::Config;
+use super::slots::slots;
 use crate::columns::Column;
 use crate::pricing::Costs;
 use ecomap_instances::Instance;
@@ -12,6 +13,7 @@ use ecomap_instances::ids::{ClassIx, DeviceIx, ModeIx, OptionIx, TenantIx};
 use ecomap_instances::plan::Pick;
 use ecomap_instances::scenario::{AffinityKind, Scope};
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
 /// Price of a watt above a cap, in prices of what another row lacks.
 const WATT: f64 = 100.0;
@@ -35,12 +37,26 @@ pub(super) struct Item {
     pub(super) weights: Vec<usize>,
     /// Rows of the master that it enters, power left out.
     pub(super) rows: Sparse,
+    /// Tier of its tenant, the position in the tenant's list.
+    pub(super) tier: usize,
+    /// What it loads each unit with.
+    pub(super) load: Vec<f64>,
+    /// Relative slowdown per unit of others' load, by unit.
+    pub(super) slopes: Vec<f64>,
+    /// Slowdown less 1 at which its objective breaks; infinite where nothing is promised of slowdowns.
+    pub(super) limit: f64,
 }
 
-/// A kind of board in one mode.
-#[derive(Debug)]
+/// A kind of board in one mode, in one configuration of its site where those are told apart.
+#[derive(Debug, Clone)]
 pub(super) struct Slot {
     pub(super) kind: usize,
+    /// First slot with the same kind and mode: verdicts are the same.
+    pub(super) ground: usize,
+    /// Configuration that it belongs to.
+    pub(super) config: Option<usize>,
+    /// Most boards in it; all of them where it belongs to a configuration.
+    pub(super) boards: f64,
     pub(super) class: ClassIx,
     pub(super) mode: ModeIx,
     /// Cost of a board that is on and empty, over one that is off.
@@ -58,13 +74,15 @@ pub(super) struct Slot {
     /// Row of the site's cap.
     pub(super) cap: Option<usize>,
     /// By tenant, then option.
-    pub(super) items: Vec<Item>,
+    pub(super) items: Rc<Vec<Item>>,
 }
 
 /// Boards that cannot be told apart.
 #[derive(Debug)]
 pub(super) struct Kind {
+    pub(super) class: ClassIx,
     pub(super) devices: Vec<DeviceIx>,
+    /// Slots by mode, where configurations of the site are not told apart.
     pub(super) slots: Vec<usize>,
 }
 
@@ -94,6 +112,8 @@ pub(super) enum Means {
     On,
     /// u of rule (10b) for a site.
     Group,
+    /// Whether a site is in a configuration.
+    Config(usize),
     /// An option without a host.
     Alone(TenantIx, Pick),
     /// What a row lacks, at a price that no plan is worth.
@@ -116,8 +136,13 @@ pub(super) struct Layout<'a> {
     pub(super) instance: &'a Instance,
     pub(super) kinds: Vec<Kind>,
     pub(super) slots: Vec<Slot>,
+    /// Slots by their ground.
+    pub(super) alike: BTreeMap<usize, Vec<usize>>,
+    pub(super) configs: Vec<Config>,
     pub(super) rows: Vec<Row>,
     pub(super) fixed: Vec<Fixed>,
+    /// Whether no tenant is predicted faster than by linear interference.
+    pub(super) linear: bool,
     /// Everything off, nobody served, all switching prices paid.
     pub(super) constant: f64,
     /// More than any plan can cost.
@@ -136,16 +161,14 @@ pub(super) fn number(n: usize) -> f64 {
     n
 }
 
-/// Items by option on one device: option, cost, whether it is the running choice.
-type Signature = Vec<(usize, usize, u64, bool)>;
-
 /// Rows under construction, with the rules that items enter.
-struct Rules<'a> {
-    instance: &'a Instance,
-    rows: Vec<Row>,
-    fixed: Vec<Fixed>,
+pub(super) struct Rules<'a> {
+    pub(super) instance: &'a Instance,
+    pub(super) rows: Vec<Row>,
+    pub(super) fixed: Vec<Fixed>,
     capacity: Vec<usize>,
-    caps: Vec<Option<usize>>,
+    /// Rows that count watts.
+    pub(super) watts: Vec<usize>,
     fleet: Option<usize>,
     moves: Option<usize>,
     /// Member and site to the rows (10b), (10c) of a site.
@@ -155,7 +178,7 @@ struct Rules<'a> {
 }
 
 impl Rules<'_> {
-    fn row(&mut self, equal: bool, rhs: f64) -> usize {
+    pub(super) fn row(&mut self, equal: bool, rhs: f64) -> usize {
         self.rows.push(Row { equal, rhs });
         self.rows.len() - 1
     }
@@ -197,7 +220,7 @@ impl Rules<'_> {
     }
 
     /// Rows that a column enters; on a device when it has one.
-    fn of(&self, column: &Column) -> Sparse {
+    pub(super) fn of(&self, column: &Column) -> Sparse {
         let tenant = &self.instance.tenants[column.tenant.at()];
         let choice = column.choice(self.instance);
         let mut rows = vec![(column.tenant.at(), 1.0)];
@@ -226,14 +249,22 @@ fn scale(capacity: f64) -> f64 {
 
 impl<'a> Layout<'a> {
     /// The layout of an instance; `columns` by tenant.
-    pub(super) fn new(instance: &'a Instance, costs: &Costs, columns: &[Vec<Column>]) -> Self {
+    /// `linear`: no tenant is predicted faster than by linear interference; `configs`: most
+    /// configurations of a site that are told apart.
+    pub(super) fn new(
+        instance: &'a Instance,
+        costs: &Costs,
+        columns: &[Vec<Column>],
+        linear: bool,
+        configs: usize,
+    ) -> Self {
         let tenants = instance.tenants.len();
         let mut rules = Rules {
             instance,
             rows: vec![Row { equal: true, rhs: 1.0 }; tenants],
             fixed: Vec::new(),
             capacity: Vec::new(),
-            caps: Vec::new(),
+            watts: Vec::new(),
             fleet: None,
             moves: None,
             at_site: BTreeMap::new(),
@@ -242,12 +273,6 @@ impl<'a> Layout<'a> {
         };
         rules.capacity =
             instance.capacities.iter().map(|c| rules.row(false, c.capacity / scale(c.capacity))).collect();
-        for (s, site) in instance.sites.iter().enumerate() {
-            let classes = instance.classes.iter().filter(|c| c.site.at() == s);
-            let off: f64 = classes.map(|c| number(c.devices.len()) * c.off.get()).sum();
-            let row = site.cap.map(|cap| rules.row(false, cap.get() - off));
-            rules.caps.push(row);
-        }
         rules.fleet = instance.fleet_accuracy_floor.map(|_| rules.row(false, 0.0));
         if let Some(most) = instance.stability.max_moves {
             let running = instance.tenants.iter().filter(|t| t.running.is_some()).count();
@@ -288,85 +313,25 @@ impl<'a> Layout<'a> {
             instance,
             kinds: Vec::new(),
             slots: Vec::new(),
+            alike: BTreeMap::new(),
+            configs: Vec::new(),
             rows: Vec::new(),
             fixed: Vec::new(),
+            linear,
             constant: constant(instance, costs),
             worst: worst(instance, costs, columns),
             most: Vec::new(),
             apart: BTreeSet::new(),
             bundles: Vec::new(),
         };
-        layout.boards(costs, columns, &mut rules);
+        slots(&mut layout, costs, columns, &mut rules, configs);
         layout.close(rules);
         layout
     }
 
-    /// Kinds and slots.
-    fn boards(&mut self, costs: &Costs, columns: &[Vec<Column>], rules: &mut Rules<'_>) {
-        let instance = self.instance;
-        let mut on: Vec<Vec<&Column>> = vec![Vec::new(); instance.devices.len()];
-        for column in columns.iter().flatten() {
-            if let Some((_, device)) = column.host(instance) {
-                on[device.at()].push(column);
-            }
-        }
-        let signature = |column: &&Column| {
-            let tenant = &instance.tenants[column.tenant.at()];
-            let stays =
-                column.pick.device.is_some_and(|d| instance.is_running(tenant, column.choice(instance), d));
-            (column.tenant.at(), column.pick.option.at(), column.cost.to_bits(), stays)
-        };
-        let mut kinds: BTreeMap<(usize, Signature), usize> = BTreeMap::new();
-        for (d, columns) in on.iter().enumerate() {
-            let class = instance.devices[d].class;
-            let key = (class.at(), columns.iter().map(signature).collect());
-            if let Some(kind) = kinds.get(&key) {
-                self.kinds[*kind].devices.push(DeviceIx::new(d));
-                continue;
-            }
-            let kind = self.kinds.len();
-            kinds.insert(key, kind);
-            let first = self.slots.len();
-            for m in 0..instance.classes[class.at()].modes.len() {
-                let mode = ModeIx::new(m);
-                let mine = columns.iter().filter(|c| c.host(instance).is_some_and(|(h, _)| h.mode == mode));
-                let slot = slot(instance, costs, rules, (kind, class, mode), mine.copied());
-                self.slots.push(slot);
-            }
-            let slots = (first..self.slots.len()).collect();
-            self.kinds.push(Kind { devices: vec![DeviceIx::new(d)], slots });
-        }
-        let sites: Vec<usize> = instance.sites.iter().map(|_| rules.row(true, 0.0)).collect();
-        let mut boards = vec![0.0; sites.len()];
-        for kind in &self.kinds {
-            let class = &instance.classes[self.slots[kind.slots[0]].class.at()];
-            let row = rules.row(true, 0.0);
-            for slot in &kind.slots {
-                rules.fixed.push(Fixed {
-                    means: Means::Boards(*slot),
-                    cost: 0.0,
-                    low: 0.0,
-                    high: kind.boards(),
-                    rows: vec![(self.slots[*slot].link, -1.0), (row, 1.0)],
-                });
-            }
-            boards[class.site.at()] += kind.boards();
-            rules.fixed.push(Fixed {
-                means: Means::On,
-                cost: 0.0,
-                low: if class.always_on { kind.boards() } else { 0.0 },
-                high: kind.boards(),
-                rows: vec![(row, -1.0), (sites[class.site.at()], 1.0)],
-            });
-        }
-        for (row, high) in sites.into_iter().zip(boards) {
-            rules.fixed.push(Fixed { means: Means::On, cost: 0.0, low: 0.0, high, rows: vec![(row, -1.0)] });
-        }
-    }
-
     /// What rows lack, so that the program always has a solution.
     fn close(&mut self, mut rules: Rules<'_>) {
-        let caps: Vec<usize> = rules.caps.iter().flatten().copied().collect();
+        let caps = std::mem::take(&mut rules.watts);
         for (r, row) in rules.rows.iter().enumerate() {
             let sides: &[f64] = match row.equal {
                 true if r < self.instance.tenants.len() => &[1.0],
@@ -413,55 +378,6 @@ impl<'a> Layout<'a> {
         let items = &self.slots[slot].items;
         let at = items.binary_search_by_key(&(tenant, option), |i| (i.tenant, i.option)).ok()?;
         u32::try_from(at).ok()
-    }
-}
-
-fn slot<'c>(
-    instance: &Instance,
-    costs: &Costs,
-    rules: &mut Rules<'_>,
-    (kind, class, mode): (usize, ClassIx, ModeIx),
-    columns: impl Iterator<Item = &'c Column>,
-) -> Slot {
-    let board = &instance.classes[class.at()];
-    let way = &board.modes[mode.at()];
-    let share = |amount: f64, limit: f64| if amount > 0.0 { amount / limit.max(1e-12) } else { 0.0 };
-    let room = |limit: &f64| 1.0 + TOLERANCE * limit.abs().max(1.0) / limit.max(1e-12);
-    let limits = way.load_cap.iter().copied();
-    let limits: Vec<f64> = limits.chain([way.bandwidth.get(), (way.budget - way.idle).get()]).collect();
-    let mut items = Vec::new();
-    for column in columns {
-        let Some((host, _)) = column.host(instance) else { continue };
-        let mut uses = vec![0.0; board.units.len()];
-        for (unit, load) in &host.load {
-            uses[unit.at()] += share(*load, way.load_cap[unit.at()]);
-        }
-        uses.push(share(host.bandwidth.get(), way.bandwidth.get()));
-        uses.push(share(host.dynamic.get(), (way.budget - way.idle).get()));
-        items.push(Item {
-            tenant: column.tenant.at(),
-            option: column.pick.option,
-            cost: column.cost,
-            dynamic: host.dynamic.get(),
-            uses,
-            memory: host.memory.get(),
-            weights: host.weights.iter().map(|w| w.at()).collect(),
-            rows: rules.of(column),
-        });
-    }
-    items.sort_by_key(|i| (i.tenant, i.option));
-    Slot {
-        kind,
-        class,
-        mode,
-        cost: costs.power(instance, board.site, way.idle) - costs.power(instance, board.site, board.off),
-        idle: (way.idle - board.off).get(),
-        off: board.off.get(),
-        memory: board.memory.get(),
-        room: limits.iter().map(room).collect(),
-        link: rules.row(true, 0.0),
-        cap: rules.caps[board.site.at()],
-        items,
     }
 }
 

@@ -10,16 +10,25 @@
 //! - [`pricing`]: the states of least reduced cost under given multipliers, exactly;
 //! - [`program`]: the master, and what multipliers prove (equation 19);
 //! - [`branch`]: decisions that keep pricing as it is;
-//! - [`tree`]: the search.
+//! - [`tree`]: the search: [`generate`] prices a node, [`close`] rounds and closes it, [`choose`] says what
+//!   it branches on.
 //!
 //! It needs a predictor that is monotone in added tenants: pricing never looks beyond a refused set.
 
 mod branch;
+mod choose;
+mod close;
+mod closed;
+mod configure;
+mod dive;
+mod generate;
 mod judge;
 mod layout;
 mod pricing;
 mod program;
+mod slots;
 mod state;
 mod tree;
+mod verify;
 
 pub(super) use tree::{Goal, search};

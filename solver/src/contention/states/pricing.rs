@@ -9,10 +9,14 @@
 //! bound, and with multipliers w ≥ 0 on the rows (3), (5), (6a) of the board, Σ (r_n + w·u_n) − w·room
 //! is another. At every set T all its extensions by one item that could matter are judged in one batch,
 //! and only accepted ones are extended further: what is refused beside T is refused beside more, since
-//! the predictor is monotone. Looking ahead costs predictions and saves more: the bounds of what is
-//! left know which items are out.
+//! the predictor is monotone.
+//!
+//! Where predictions are dear, sets without a part that is known to be refused are taken as accepted at
+//! their priced draw. That asks for too many states, never for too few, so bounds hold; those that the
+//! master's optimum rests on are predicted then.
 
 use super::branch::Branch;
+use super::closed::Candidate;
 use super::judge::Judge;
 use super::layout::{Layout, Slot};
 use super::state::{State, reduced};
@@ -51,16 +55,8 @@ pub(super) struct Priced {
     pub(super) nodes: u64,
 }
 
-/// An item that may join.
-#[derive(Clone, Copy)]
-struct Candidate {
-    item: u32,
-    rank: usize,
-    /// Additive reduced cost.
-    cost: f64,
-    /// The same with the rows of the board priced.
-    priced: f64,
-}
+/// By how much two groups together stay above their least costs, plain and priced.
+type Gain = (f64, f64, usize, usize);
 
 /// A set under extension.
 struct Set {
@@ -69,6 +65,10 @@ struct Set {
     sum: f64,
     dynamic: f64,
     used: Vec<f64>,
+    /// Bytes, those of the weights included.
+    memory: f64,
+    /// Weight sets loaded, ascending.
+    weights: Vec<usize>,
 }
 
 struct Search<'s, 'q, 'o, 'a> {
@@ -92,12 +92,15 @@ pub(super) fn price<'a>(
     judge: &mut Judge<'_, 'a>,
     query: &Query<'_>,
 ) -> Result<Priced, SolverError> {
+    if layout.linear {
+        return super::closed::price(layout, judge, query);
+    }
     let slot = &layout.slots[query.slot];
     let watt = slot.cap.map_or(0.0, |cap| (-query.duals[cap]).max(0.0));
     let base = slot.cost - query.duals[slot.link] + watt * slot.idle;
     let mut candidates = Vec::new();
     for (n, item) in slot.items.iter().enumerate() {
-        if query.branch.admits(slot.kind, item.tenant, item.option) {
+        if query.branch.admits(slot.kind, item) {
             let cost = reduced(item.cost, &item.rows, query.duals) + watt * item.dynamic;
             let item = u32::try_from(n).unwrap_or(u32::MAX);
             candidates.push(Candidate { item, rank: 0, cost, priced: cost });
@@ -121,17 +124,29 @@ pub(super) fn price<'a>(
         nodes: 0,
         cut_short: false,
     };
-    let empty = Set { items: Vec::new(), sum: base, dynamic: 0.0, used: vec![0.0; slot.room.len()] };
+    let empty = Set {
+        items: Vec::new(),
+        sum: base,
+        dynamic: 0.0,
+        used: vec![0.0; slot.room.len()],
+        memory: 0.0,
+        weights: Vec::new(),
+    };
+    candidates.retain(|c| search.fits(&empty, c, None));
     search.extend(&empty, candidates)?;
     let Search { best, bound, nodes, cut_short, .. } = search;
-    let states = best.into_iter().map(|(r, items, draw)| (r, State::new(layout, query.slot, items, draw)));
-    let states: Vec<(f64, State)> = states.collect();
+    let state = |(r, items, draw): (f64, Vec<u32>, f64)| {
+        let told = judge.known(query.slot, &items).is_some();
+        let state = State::new(layout, query.slot, items, draw);
+        (r, if told { state } else { state.assumed() })
+    };
+    let states: Vec<(f64, State)> = best.into_iter().map(state).collect();
     let bound = states.first().map_or(bound, |s| bound.min(s.0));
     Ok(Priced { states, bound, complete: !cut_short, nodes })
 }
 
 /// Tenants that pay most first; the items of each by cost.
-fn rank(slot: &Slot, candidates: &mut [Candidate]) {
+pub(super) fn rank(slot: &Slot, candidates: &mut [Candidate]) {
     let tenant = |c: &Candidate| slot.items[c.item as usize].tenant;
     let mut least: Vec<(f64, usize)> = Vec::new();
     for c in candidates.iter() {
@@ -148,7 +163,7 @@ fn rank(slot: &Slot, candidates: &mut [Candidate]) {
 }
 
 /// w by Polyak steps towards `target`, at which nothing is left to look for.
-fn multipliers(slot: &Slot, candidates: &[Candidate], target: f64) -> Vec<f64> {
+pub(super) fn multipliers(slot: &Slot, candidates: &[Candidate], target: f64) -> Vec<f64> {
     let count = slot.room.len();
     let mut w = vec![0.0; count];
     let mut best = (f64::NEG_INFINITY, w.clone());
@@ -191,63 +206,158 @@ impl Search<'_, '_, '_, '_> {
         self.best.last().filter(|_| full).map_or(self.query.below, |worst| worst.0)
     }
 
-    /// Looks at every set with `set` and more of the candidates.
+    /// Looks at every set with `set` and more of the candidates, each of which fits.
     fn extend(&mut self, set: &Set, mut candidates: Vec<Candidate>) -> Result<(), SolverError> {
         let spare: f64 = self.spare(set);
-        candidates.retain(|c| self.fits(set, c));
+        self.probe(set, spare, &mut candidates);
+        if candidates.is_empty() {
+            return Ok(());
+        }
+        let bound = self.beyond(set, spare, &candidates);
+        if bound >= self.threshold() {
+            return Ok(());
+        }
+        if self.nodes >= self.query.nodes || (self.query.over)() {
+            self.cut_off(bound);
+            return Ok(());
+        }
+        self.nodes += 1;
+        let Some(mut candidates) = self.accepted(set, &candidates)? else {
+            self.cut_off(bound);
+            return Ok(());
+        };
+        self.probe(set, spare, &mut candidates);
+        let mut from = 0;
+        while from < candidates.len() {
+            if self.beyond(set, spare, &candidates[from..]) >= self.threshold() {
+                break;
+            }
+            let rank = candidates[from].rank;
+            let to = from + candidates[from..].partition_point(|c| c.rank == rank);
+            for c in &candidates[from..to] {
+                let joined = self.joined(set, c);
+                let rest = candidates[to..].iter().filter(|next| self.fits(&joined, next, Some(c.item)));
+                let rest: Vec<Candidate> = rest.copied().collect();
+                if !rest.is_empty() {
+                    self.extend(&joined, rest)?;
+                }
+            }
+            from = to;
+        }
+        Ok(())
+    }
+
+    /// Notes sets that are left out.
+    fn cut_off(&mut self, bound: f64) {
+        self.bound = self.bound.min(bound);
+        self.cut_short = true;
+    }
+
+    /// Drops candidates of no use beside the best of the others that each admits.
+    fn probe(&self, set: &Set, spare: f64, candidates: &mut Vec<Candidate>) {
         for _ in 0..PASSES {
-            let (rest, rest_priced) = rests(&candidates);
+            let (rest, rest_priced) = rests(candidates);
             let threshold = self.threshold();
-            let before = candidates.len();
-            let mut left: Vec<Candidate> = Vec::with_capacity(before);
+            let mut left: Vec<Candidate> = Vec::with_capacity(candidates.len());
             for group in candidates.chunk_by(|a, b| a.rank == b.rank) {
                 let (own, own_priced) = least(group);
                 for c in group {
                     let plain = set.sum + c.cost + rest - own;
                     let priced = set.sum + c.priced + rest_priced - own_priced - spare;
-                    if plain.max(priced) < threshold {
+                    if plain.max(priced) < threshold && self.beside(set, spare, candidates, c) < threshold {
                         left.push(*c);
                     }
                 }
             }
-            candidates = left;
-            if candidates.len() == before {
+            let done = left.len() == candidates.len();
+            *candidates = left;
+            if done {
                 break;
             }
         }
-        if candidates.is_empty() {
-            return Ok(());
-        }
-        if self.nodes >= self.query.nodes || (self.query.over)() {
-            let (rest, rest_priced) = rests(&candidates);
-            self.bound = self.bound.min(set.sum + rest.max(rest_priced - spare));
-            self.cut_short = true;
-            return Ok(());
-        }
-        self.nodes += 1;
-        let candidates = self.accepted(set, &candidates)?;
-        let mut groups: Vec<(usize, f64, f64)> = Vec::new();
-        let mut from = 0;
+    }
+
+    /// A bound on the sets with `c` and other candidates that no known pair keeps off.
+    fn beside(&self, set: &Set, spare: f64, candidates: &[Candidate], c: &Candidate) -> f64 {
+        let (mut plain, mut priced) = (c.cost, c.priced);
         for group in candidates.chunk_by(|a, b| a.rank == b.rank) {
-            let (own, own_priced) = least(group);
-            groups.push((from, own, own_priced));
-            from += group.len();
-        }
-        let (mut rest, mut rest_priced) = rests(&candidates);
-        for (g, (from, own, own_priced)) in groups.iter().enumerate() {
-            let to = groups.get(g + 1).map_or(candidates.len(), |next| next.0);
-            if set.sum + rest.max(rest_priced - spare) >= self.threshold() {
-                break;
+            if group.first().is_some_and(|g| g.rank == c.rank) {
+                continue;
             }
-            (rest, rest_priced) = (rest - own, rest_priced - own_priced);
-            for c in &candidates[*from..to] {
-                let bound = set.sum + (c.cost + rest).max(c.priced + rest_priced - spare);
-                if bound < self.threshold() {
-                    self.extend(&self.joined(set, c), candidates[to..].to_vec())?;
+            let (mut own, mut own_priced) = (0.0_f64, 0.0_f64);
+            for other in group {
+                if (other.cost < own || other.priced < own_priced)
+                    && !self.judge.apart(self.query.slot, c.item, other.item)
+                {
+                    own = own.min(other.cost);
+                    own_priced = own_priced.min(other.priced);
+                }
+            }
+            plain += own;
+            priced += own_priced;
+        }
+        set.sum + plain.max(priced - spare)
+    }
+
+    /// A bound on the sets with any of the candidates: tenants are taken in pairs whose items are known
+    /// to keep each other off.
+    fn beyond(&self, set: &Set, spare: f64, candidates: &[Candidate]) -> f64 {
+        let (rest, rest_priced) = rests(candidates);
+        let threshold = self.threshold();
+        let bound = set.sum + rest.max(rest_priced - spare);
+        if bound >= threshold {
+            return bound;
+        }
+        let groups: Vec<&[Candidate]> = candidates.chunk_by(|a, b| a.rank == b.rank).collect();
+        let mut gains: Vec<Gain> = Vec::new();
+        for (g, first) in groups.iter().enumerate() {
+            let own = least(first);
+            for (h, second) in groups.iter().enumerate().skip(g + 1) {
+                let other = least(second);
+                let (plain, priced) = self.pair(first, second, own, other);
+                if plain > 0.0 || priced > 0.0 {
+                    gains.push((plain, priced, g, h));
                 }
             }
         }
-        Ok(())
+        let matched = |key: &dyn Fn(&Gain) -> f64| {
+            let mut order: Vec<(f64, usize, usize)> = gains.iter().map(|x| (key(x), x.2, x.3)).collect();
+            order.sort_by(|a, b| b.0.total_cmp(&a.0).then((a.1, a.2).cmp(&(b.1, b.2))));
+            let mut taken = vec![false; groups.len()];
+            let mut sum = 0.0;
+            for (gain, g, h) in order {
+                if !taken[g] && !taken[h] {
+                    (taken[g], taken[h]) = (true, true);
+                    sum += gain;
+                }
+            }
+            sum
+        };
+        let plain = rest + matched(&|x| x.0);
+        let priced = rest_priced + matched(&|x| x.1) - spare;
+        set.sum + plain.max(priced)
+    }
+
+    /// By how much two tenants together stay above the sum of their least costs.
+    fn pair(
+        &self,
+        first: &[Candidate],
+        second: &[Candidate],
+        own: (f64, f64),
+        other: (f64, f64),
+    ) -> (f64, f64) {
+        let (mut plain, mut priced) = (own.0.min(other.0), own.1.min(other.1));
+        for a in first {
+            for b in second {
+                if (a.cost + b.cost < plain || a.priced + b.priced < priced)
+                    && !self.judge.apart(self.query.slot, a.item, b.item)
+                {
+                    plain = plain.min(a.cost + b.cost);
+                    priced = priced.min(a.priced + b.priced);
+                }
+            }
+        }
+        (plain - own.0 - other.0, priced - own.1 - other.1)
     }
 
     /// w·(what is left of the board's rows).
@@ -258,52 +368,81 @@ impl Search<'_, '_, '_, '_> {
 
     fn joined(&self, set: &Set, c: &Candidate) -> Set {
         let item = &self.slot.items[c.item as usize];
-        let mut items = set.items.clone();
-        let at = items.partition_point(|n| *n < c.item);
-        items.insert(at, c.item);
+        let mut items = Vec::with_capacity(set.items.len() + 1);
+        let at = set.items.partition_point(|n| *n < c.item);
+        items.extend_from_slice(&set.items[..at]);
+        items.push(c.item);
+        items.extend_from_slice(&set.items[at..]);
+        let mut weights = set.weights.clone();
+        weights.extend(&item.weights);
+        weights.sort_unstable();
+        weights.dedup();
         Set {
             items,
             sum: set.sum + c.cost,
             dynamic: set.dynamic + item.dynamic,
             used: set.used.iter().zip(&item.uses).map(|(a, b)| a + b).collect(),
+            memory: set.memory + self.adds(set, c),
+            weights,
         }
     }
 
-    /// Rows (3)–(6a), (10c) and the decisions about pairs; and no pair that is known to be refused.
-    fn fits(&self, set: &Set, c: &Candidate) -> bool {
+    /// Bytes that a candidate adds.
+    fn adds(&self, set: &Set, c: &Candidate) -> f64 {
         let item = &self.slot.items[c.item as usize];
-        let within =
-            set.used.iter().zip(&item.uses).zip(&self.slot.room).all(|((a, b), room)| a + b <= *room);
-        if !within {
-            return false;
-        }
-        let mut memory = item.memory;
-        let mut sets: Vec<usize> = item.weights.clone();
-        for n in &set.items {
-            let other = &self.slot.items[*n as usize];
+        let new = item.weights.iter().filter(|w| set.weights.binary_search(w).is_err());
+        item.memory + new.map(|w| self.layout.instance.weights[*w].bytes.get()).sum::<f64>()
+    }
+
+    /// Rows (3)–(6a), and for the item that came last, (10c), the decisions about pairs, and no pair that
+    /// is known to be refused. Earlier items were asked before.
+    fn fits(&self, set: &Set, c: &Candidate, last: Option<u32>) -> bool {
+        let item = &self.slot.items[c.item as usize];
+        if let Some(last) = last {
+            if self.judge.apart(self.query.slot, last, c.item) {
+                return false;
+            }
+            let other = &self.slot.items[last as usize];
             if self.layout.apart(item.tenant, other.tenant)
                 || !self.query.branch.admits_pair(self.slot.kind, item.tenant, other.tenant)
             {
                 return false;
             }
-            let pair = if *n < c.item { [*n, c.item] } else { [c.item, *n] };
-            if self.judge.known(self.query.slot, &pair) == Some(None) {
-                return false;
-            }
-            memory += other.memory;
-            sets.extend(&other.weights);
         }
-        sets.sort_unstable();
-        sets.dedup();
-        let weights: f64 = sets.iter().map(|w| self.layout.instance.weights[*w].bytes.get()).sum();
-        memory + weights <= self.slot.memory + TOLERANCE * self.slot.memory.abs().max(1.0)
+        let within =
+            set.used.iter().zip(&item.uses).zip(&self.slot.room).all(|((a, b), room)| a + b <= *room);
+        let most = self.slot.memory + TOLERANCE * self.slot.memory.abs().max(1.0);
+        within && set.memory + self.adds(set, c) <= most
     }
 
-    /// The candidates that the predictor accepts beside the set; good sets are kept.
-    fn accepted(&mut self, set: &Set, candidates: &[Candidate]) -> Result<Vec<Candidate>, SolverError> {
+    /// The draw of a set that `last` joined, at least, unless a part is known to be refused.
+    fn guess(&self, set: &Set, last: u32) -> Option<f64> {
+        match self.judge.known(self.query.slot, &set.items) {
+            Some(told) => told,
+            None => {
+                let refuted = self.judge.refuted(self.query.slot, &set.items, Some(last));
+                (!refuted).then_some(self.slot.idle + set.dynamic)
+            }
+        }
+    }
+
+    /// The candidates that the predictor accepts beside the set; good sets are kept. `None` when the time
+    /// is up before all are judged.
+    fn accepted(
+        &mut self,
+        set: &Set,
+        candidates: &[Candidate],
+    ) -> Result<Option<Vec<Candidate>>, SolverError> {
         let joined: Vec<Set> = candidates.iter().map(|c| self.joined(set, c)).collect();
-        let sets: Vec<Vec<u32>> = joined.iter().map(|s| s.items.clone()).collect();
-        let verdicts = self.judge.verdicts(self.layout, self.query.slot, &sets)?;
+        let verdicts: Vec<Option<f64>> = if self.judge.dear() {
+            let guess = |(set, c): (&Set, &Candidate)| self.guess(set, c.item);
+            joined.iter().zip(candidates).map(guess).collect()
+        } else {
+            let sets: Vec<Vec<u32>> = joined.iter().map(|s| s.items.clone()).collect();
+            let told = self.judge.verdicts(self.layout, self.query.slot, &sets, self.query.over)?;
+            let Some(verdicts) = told else { return Ok(None) };
+            verdicts
+        };
         let mut accepted = Vec::with_capacity(candidates.len());
         for ((c, joined), verdict) in candidates.iter().zip(joined).zip(verdicts) {
             let Some(draw) = verdict else { continue };
@@ -325,7 +464,7 @@ impl Search<'_, '_, '_, '_> {
                 self.best.truncate(self.query.keep);
             }
         }
-        Ok(accepted)
+        Ok(Some(accepted))
     }
 }
 

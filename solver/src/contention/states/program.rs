@@ -2,12 +2,13 @@
 //! the Lagrangian bound of multipliers.
 
 use super::branch::Branch;
-use super::layout::{Layout, Means};
+use super::layout::{Layout, Means, number};
 use super::state::{State, reduced};
 use crate::error::SolverError;
 use crate::highs::{Outcome, Settings, solve_lp, solve_mip};
 use ::highs::{ColProblem, Model, Row, Sense};
 use ecomap_instances::plan::{Assignment, Pick};
+use std::collections::BTreeMap;
 
 fn refused(call: &'static str) -> impl Fn(::highs::HighsStatus) -> SolverError {
     move |status| SolverError::Highs { call, status: status as i32 }
@@ -50,6 +51,12 @@ impl Program {
         model.try_add_column(state.cost, 0.0.., rows).map_err(refused("Highs_addCol"))?;
         self.inside.push(at);
         Ok(())
+    }
+
+    /// Changes the bounds of a column: fixed ones first, then the states inside.
+    pub(super) fn limit(&mut self, column: usize, low: f64, high: f64) -> Result<(), SolverError> {
+        let Some(model) = &mut self.model else { return Ok(()) };
+        crate::highs::set_bounds(model, column, low, high)
     }
 
     /// Solves it; `None` when a limit ended that.
@@ -124,7 +131,8 @@ pub(super) struct Proof {
     /// No plan within the decisions is better.
     pub(super) bound: f64,
     pub(super) duals: Vec<f64>,
-    /// Least reduced cost of a board by kind, at most 0 where boards may be off.
+    /// By slot, a plan of value v uses only states of reduced cost at most this much and v - `bound`;
+    /// infinite where no plan uses the slot.
     pub(super) least: Vec<f64>,
 }
 
@@ -135,6 +143,9 @@ pub(super) fn lagrangian(layout: &Layout<'_>, branch: &Branch, duals: &[f64], sl
         bound += row.rhs * dual;
     }
     for (n, fixed) in layout.fixed.iter().enumerate() {
+        if matches!(fixed.means, Means::Config(_)) {
+            continue;
+        }
         let (low, high) = branch.range(layout, n);
         let price = reduced(fixed.cost, &fixed.rows, duals);
         let at = if price >= 0.0 { low } else { high };
@@ -143,18 +154,35 @@ pub(super) fn lagrangian(layout: &Layout<'_>, branch: &Branch, duals: &[f64], sl
             bound += price * at;
         }
     }
-    let mut least = Vec::with_capacity(layout.kinds.len());
-    for kind in &layout.kinds {
-        let of = |slot: &usize| {
-            let place = &layout.slots[*slot];
-            let watt = place.cap.map_or(0.0, |cap| -duals[cap]);
-            let empty = place.cost - duals[place.link] + watt * place.idle;
-            slots[*slot].min(empty)
-        };
+    let of = |slot: usize| {
+        let place = &layout.slots[slot];
+        let watt = place.cap.map_or(0.0, |cap| -duals[cap]);
+        let empty = place.cost - duals[place.link] + watt * place.idle;
+        slots[slot].min(empty)
+    };
+    let mut least = vec![f64::INFINITY; layout.slots.len()];
+    for kind in layout.kinds.iter().filter(|kind| !kind.slots.is_empty()) {
         // A board is in a slot or off; the rows count those that must be on.
-        let worst = kind.slots.iter().map(of).fold(0.0, f64::min);
+        let worst = kind.slots.iter().map(|slot| of(*slot)).fold(0.0, f64::min);
         bound += kind.boards() * worst;
-        least.push(worst);
+        kind.slots.iter().for_each(|slot| least[*slot] = worst);
+    }
+    // A site is in one of its configurations, and all boards of that are in their slots.
+    let mut sites: BTreeMap<usize, f64> = BTreeMap::new();
+    let mut totals = vec![f64::INFINITY; layout.configs.len()];
+    for (total, config) in totals.iter_mut().zip(&layout.configs) {
+        let site = sites.entry(config.site).or_insert(f64::INFINITY);
+        let fixed = &layout.fixed[config.column];
+        if branch.range(layout, config.column).1 > 0.0 {
+            let boards = config.slots.iter().map(|(slot, count)| count * of(*slot)).sum::<f64>();
+            *total = reduced(fixed.cost, &fixed.rows, duals) + boards;
+            *site = site.min(*total);
+        }
+    }
+    bound += sites.values().sum::<f64>();
+    for (total, config) in totals.iter().zip(&layout.configs).filter(|(total, _)| total.is_finite()) {
+        let beyond = sites.get(&config.site).map_or(0.0, |best| total - best);
+        config.slots.iter().for_each(|(slot, _)| least[*slot] = of(*slot) - beyond);
     }
     Proof { bound, duals: duals.to_vec(), least }
 }
@@ -212,14 +240,19 @@ pub(super) fn vector(layout: &Layout<'_>, states: &[&State], plan: &Assignment) 
         boards[slot] += 1.0;
     }
     let shed = plan.picks.iter().filter(|p| p.is_none()).count();
+    let taken = |config: usize| configuration(layout, layout.configs[config].site, plan) == Some(config);
     for (n, fixed) in layout.fixed.iter().enumerate() {
         values[n] = match fixed.means {
             Means::Shed(i) => f64::from(u8::from(plan.picks[i].is_none())),
-            Means::Sheds => super::layout::number(shed),
+            Means::Sheds => number(shed),
             Means::Boards(slot) => boards[slot],
             Means::On => on(layout, n, &boards),
             Means::Alone(tenant, pick) => f64::from(u8::from(plan.picks[tenant.at()] == Some(pick))),
             Means::Lack => 0.0,
+            Means::Config(config) => {
+                let own = |(slot, count): &(usize, f64)| (boards[*slot] - count).abs() < 0.5;
+                f64::from(u8::from(layout.configs[config].slots.iter().all(own) && taken(config)))
+            }
             // HiGHS completes the rest.
             Means::Group => group(layout, n, plan, instance.affinities.is_empty()),
         };
@@ -259,13 +292,45 @@ fn group(layout: &Layout<'_>, n: usize, plan: &Assignment, none: bool) -> f64 {
     f64::from(u8::from(any))
 }
 
+/// The configuration that a plan has a site in.
+fn configuration(layout: &Layout<'_>, site: usize, plan: &Assignment) -> Option<usize> {
+    let here = |kind: usize| {
+        let class = layout.kinds[kind].class.at();
+        layout.instance.classes[class].site.at() == site
+    };
+    let mut counts: BTreeMap<(usize, usize), usize> = BTreeMap::new();
+    for (k, kind) in layout.kinds.iter().enumerate().filter(|(k, _)| here(*k)) {
+        for device in &kind.devices {
+            if let Some(mode) = plan.modes.get(device.at()).copied().flatten() {
+                *counts.entry((k, mode.at())).or_default() += 1;
+            }
+        }
+    }
+    layout.configs.iter().position(|config| {
+        let same = |(slot, count): &(usize, f64)| {
+            let place = &layout.slots[*slot];
+            counts.get(&(place.kind, place.mode.at())).is_some_and(|n| (number(*n) - count).abs() < 0.5)
+        };
+        config.site == site && config.slots.len() == counts.len() && config.slots.iter().all(same)
+    })
+}
+
 /// The states of a plan's boards, empty ones included.
 pub(super) fn states_of(layout: &Layout<'_>, plan: &Assignment) -> Option<Vec<(usize, Vec<u32>)>> {
     let mut list = Vec::new();
-    for kind in &layout.kinds {
+    for (k, kind) in layout.kinds.iter().enumerate() {
+        let site = layout.instance.classes[kind.class.at()].site.at();
+        let config = configuration(layout, site, plan);
         for device in &kind.devices {
             let Some(mode) = plan.modes.get(device.at()).copied().flatten() else { continue };
-            let slot = *kind.slots.get(mode.at())?;
+            let slot = match config {
+                None => *kind.slots.get(mode.at())?,
+                Some(config) => {
+                    let own =
+                        |slot: &usize| layout.slots[*slot].kind == k && layout.slots[*slot].mode == mode;
+                    layout.configs[config].slots.iter().map(|(slot, _)| *slot).find(own)?
+                }
+            };
             let mut items = Vec::new();
             for (t, pick) in plan.picks.iter().enumerate() {
                 if let Some(pick) = pick.filter(|p| p.device == Some(*device)) {

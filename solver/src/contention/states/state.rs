@@ -3,14 +3,21 @@
 use super::layout::{Layout, Sparse};
 use std::collections::BTreeMap;
 
-/// A set of items on one board of a slot, accepted by the predictor.
+/// A set of items on one board of a slot, accepted by the predictor as far as it was asked.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct State {
     pub(super) slot: usize,
     /// Positions in the slot, ascending.
     pub(super) items: Vec<u32>,
+    /// W over a board that is off.
+    draw: f64,
     pub(super) cost: f64,
     pub(super) rows: Sparse,
+    /// Whether the predictor accepts it, where that was asked; else it is taken as accepted, at the
+    /// priced draw.
+    pub(super) verified: bool,
+    /// Not refused since.
+    pub(super) alive: bool,
 }
 
 impl State {
@@ -36,7 +43,26 @@ impl State {
                 rows.insert(*row, 1.0);
             }
         }
-        Self { slot, items, cost, rows: rows.into_iter().filter(|(_, a)| *a != 0.0).collect() }
+        Self {
+            slot,
+            items,
+            draw,
+            cost,
+            rows: rows.into_iter().filter(|(_, a)| *a != 0.0).collect(),
+            verified: true,
+            alive: true,
+        }
+    }
+
+    /// The same on a board of another slot of the same kind and mode.
+    pub(super) fn moved(&self, layout: &Layout<'_>, slot: usize) -> Self {
+        let (verified, alive) = (self.verified, self.alive);
+        Self { verified, alive, ..Self::new(layout, slot, self.items.clone(), self.draw) }
+    }
+
+    /// The same, yet to be predicted.
+    pub(super) fn assumed(self) -> Self {
+        Self { verified: false, ..self }
     }
 
     /// Cost less what the rows pay.

@@ -1,0 +1,176 @@
+//! All cells, in parallel, each written when it is done; a run that was interrupted goes on.
+
+use crate::StudyError;
+use crate::cell::{self, Hour};
+use crate::config::{Method, Study};
+use crate::scene::{Stage, intensities};
+use crate::table::{self, Row};
+use crate::truth::Truth;
+use ecomap_solver::{CancelToken, SolveOptions, by_name};
+use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use std::path::Path;
+use std::sync::Mutex;
+
+/// How far a run is.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Progress {
+    /// What was done last.
+    pub what: String,
+    /// Cells done, those of earlier runs included.
+    pub done: usize,
+    /// Of these, cells of earlier runs.
+    pub kept: usize,
+    /// Cells in all.
+    pub of: usize,
+}
+
+/// What is told of progress.
+pub type Tell<'a> = dyn Fn(&Progress) + Sync + 'a;
+
+/// Name of the table in the output folder.
+pub const TABLE: &str = "study.csv";
+
+struct Scene {
+    stage: usize,
+    trace: usize,
+    hours: Vec<Hour>,
+}
+
+struct Cell<'a> {
+    scene: &'a Scene,
+    method: &'a Method,
+    seed: u64,
+}
+
+/// Runs `study` on `threads` threads, one for each core when `None`, and writes `study.csv`, and a file for each cell under `cells/`, into `folder`.
+/// Cells that an earlier run with the same conditions has finished are kept. Gives all rows, or
+/// `None` when `cancel` ended it; what was finished by then stays.
+///
+/// # Errors
+/// The first [`StudyError`] of any cell.
+pub fn run(
+    study: &Study,
+    folder: &Path,
+    threads: Option<usize>,
+    cancel: &CancelToken,
+    tell: &Tell<'_>,
+) -> Result<Option<Vec<Row>>, StudyError> {
+    let pool = rayon::ThreadPoolBuilder::new()
+        .num_threads(threads.unwrap_or(0))
+        .build()
+        .map_err(|error| StudyError::Value(format!("cannot start threads: {error}")))?;
+    pool.install(|| all(study, folder, cancel, tell))
+}
+
+fn all(
+    study: &Study,
+    folder: &Path,
+    cancel: &CancelToken,
+    tell: &Tell<'_>,
+) -> Result<Option<Vec<Row>>, StudyError> {
+    let cells_folder = folder.join("cells");
+    std::fs::create_dir_all(&cells_folder)
+        .map_err(|source| StudyError::File { path: cells_folder.clone(), source })?;
+    let stages: Vec<Stage> =
+        study.scenarios.iter().map(|s| Stage::open(s, study.objective.as_ref())).collect::<Result<_, _>>()?;
+    let pairs: Vec<(usize, usize)> =
+        (0..stages.len()).flat_map(|s| (0..study.traces.len()).map(move |t| (s, t))).collect();
+    let scenes: Vec<Scene> =
+        pairs.par_iter().map(|(s, t)| scene(study, &stages, *s, *t, cancel)).collect::<Result<_, _>>()?;
+    if cancel.is_cancelled() {
+        return Ok(None);
+    }
+    let cells: Vec<Cell<'_>> = scenes
+        .iter()
+        .flat_map(|scene| study.methods.iter().map(move |method| (scene, method)))
+        .flat_map(|(scene, method)| study.seeds.iter().map(move |seed| Cell { scene, method, seed: *seed }))
+        .collect();
+    let truth = Truth::new(study.simulation)?;
+    let conditions = study.conditions();
+    let progress = Mutex::new(Progress { what: String::new(), done: 0, kept: 0, of: cells.len() });
+    let done: Vec<Option<Vec<Row>>> = cells
+        .par_iter()
+        .map(|cell| {
+            let (stage, trace) = (&stages[cell.scene.stage], &study.traces[cell.scene.trace].name);
+            let label = format!(
+                "{}_{trace}_{}_{}",
+                stage.name.replace('/', "-"),
+                cell.method.name.replace(':', "-"),
+                cell.seed
+            );
+            let path = cells_folder.join(format!("{label}.csv"));
+            let kept = table::read(&path).ok().flatten().filter(|rows| stands(rows, cell.scene, &conditions));
+            let earlier = kept.is_some();
+            let rows = match kept {
+                Some(rows) => Some(rows),
+                None if cancel.is_cancelled() => None,
+                None => {
+                    let hours = &cell.scene.hours;
+                    let rows = cell::play(
+                        stage,
+                        trace,
+                        hours,
+                        cell.method,
+                        cell.seed,
+                        &study.limits,
+                        &truth,
+                        cancel,
+                        &conditions,
+                    )?;
+                    if let Some(rows) = &rows {
+                        table::write(&path, rows)?;
+                    }
+                    rows
+                }
+            };
+            if rows.is_some() {
+                let mut progress = progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+                progress.done += 1;
+                progress.kept += usize::from(earlier);
+                progress.what = label;
+                tell(&progress);
+            }
+            Ok(rows)
+        })
+        .collect::<Result<_, StudyError>>()?;
+    let Some(lists) = done.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
+    let rows: Vec<Row> = lists.into_iter().flatten().collect();
+    table::write(&folder.join(TABLE), &rows)?;
+    Ok(Some(rows))
+}
+
+/// Whether rows of an earlier run are those that this run would write.
+fn stands(rows: &[Row], scene: &Scene, conditions: &str) -> bool {
+    let hash = |hour: &Hour| ecomap_solver::solution::instance_hash(&hour.instance);
+    rows.len() == scene.hours.len()
+        && rows.iter().zip(&scene.hours).all(|(row, hour)| {
+            row.bound == hour.bound && row.provenance == format!("{conditions};instance={}", hash(hour))
+        })
+}
+
+/// The problems of a scene, each with the bound of the exact method.
+fn scene(
+    study: &Study,
+    stages: &[Stage],
+    stage: usize,
+    trace: usize,
+    cancel: &CancelToken,
+) -> Result<Scene, StudyError> {
+    let exact = by_name("exact")?;
+    let mut hours: Vec<Hour> = Vec::new();
+    for carbon in intensities(study, &study.traces[trace])? {
+        let instance = stages[stage].at(carbon)?;
+        let known = hours.iter().find(|h| h.instance == instance).map(|h| h.bound);
+        let bound = match known {
+            Some(bound) => bound,
+            None => {
+                // Without a time limit, so that the bound is the same in every run.
+                let options =
+                    SolveOptions { time_limit: None, ..cell::options(&study.limits, exact, 0, cancel) };
+                exact.solve(&instance, &options, &mut ())?.certificate.dual
+            }
+        };
+        hours.push(Hour { carbon, instance, bound });
+    }
+    Ok(Scene { stage, trace, hours })
+}

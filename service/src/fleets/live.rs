@@ -1,0 +1,746 @@
+//! The task of one fleet: carbon → caps → plan, for as long as the fleet is there.
+//!
+//! It waits until something happens (a change of the document, a sample, the next turn is due), takes everything that
+//! has happened meanwhile together, and makes one turn. Both halves of a turn run on solver threads: the first, which
+//! answers a fallen cap from stored plans, on threads of its own, so that it never waits behind a solve. Whatever a
+//! turn brings is on the disk before anybody sees it.
+
+use super::Shared;
+use super::build::{self, Before, ZoneLinks};
+use super::clock::{FleetClock, wall};
+use super::poller;
+use super::records::{PlanRecordDto, PlanSummaryDto, TurnDto};
+use super::snapshot::{SERIES, Snapshot};
+use super::state::{Status, ZoneDto};
+use super::wire::FleetDto;
+use super::work::{self, Saved, Work};
+use crate::http::pool::{Pool, Refused};
+use ecomap_carbon::sample::Parts;
+use ecomap_carbon::source::{Exchange, Reading};
+use ecomap_carbon::{Kind, Provenance, Sample, Signal};
+use ecomap_fleet::replay::left_of_day;
+use ecomap_fleet::{FleetError, Turn};
+use ecomap_instances::format::result_v1::ResultDto;
+use ecomap_store::{Event, Fleet, Plan, StoreError};
+use jiff::civil::Date;
+use jiff::tz::{Offset, TimeZone};
+use jiff::{SignedDuration, Timestamp};
+use serde_json::json;
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinSet;
+
+/// Hours of outlook given to policies: a day of 25 hours and the hour under way.
+const AHEAD: usize = 26;
+/// Pause before something that failed is tried again: a solver thread that was not free, a store that was busy.
+const PAUSE: Duration = Duration::from_millis(50);
+/// Times that a busy store is asked again.
+const TRIES: u32 = 100;
+/// Shortest time between the ends of two turns on the fleet's clock.
+const TICK: SignedDuration = SignedDuration::from_millis(1);
+/// Samples of services that wait for the next turn.
+const HEARD: usize = 10_000;
+/// Longest wait for the next turn, so that a wall clock set back does no harm.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// What a fleet's task is told.
+#[derive(Debug)]
+pub enum Message {
+    /// The document changed; the store has it.
+    Changed,
+    /// A source of a zone said something.
+    Said {
+        /// Zone.
+        zone: Arc<str>,
+        /// Source, as the chain names it.
+        source: Arc<str>,
+        /// What.
+        reading: Reading,
+    },
+    /// A source of a zone had nothing to say, and why; `None`: it has again.
+    Failing {
+        /// Zone.
+        zone: Arc<str>,
+        /// Source, as the chain names it.
+        source: Arc<str>,
+        /// Why.
+        why: Option<String>,
+    },
+}
+
+/// A fleet's task.
+pub(super) struct Live {
+    pub(super) shared: Arc<Shared>,
+    pub(super) fleet: Fleet,
+    pub(super) inbox: mpsc::Receiver<Message>,
+    pub(super) sender: mpsc::WeakSender<Message>,
+    pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
+}
+
+/// What the task holds while the fleet is built.
+struct Held {
+    /// Absent while a solver thread has it, and after that thread lost it.
+    work: Option<Box<Work>>,
+    zones: Vec<ZoneLinks>,
+    clock: FleetClock,
+    speed: f64,
+    every: SignedDuration,
+    days: TimeZone,
+    day: Option<Date>,
+    last: Option<Timestamp>,
+    /// Of every zone: how far down its fallbacks, and the source.
+    words: Vec<(u8, String)>,
+    failing: BTreeMap<(Arc<str>, Arc<str>), String>,
+    /// Start of the last observed sample stored, by zone and rank.
+    stored: BTreeMap<(usize, usize), Timestamp>,
+    /// What services said since the last turn, to be stored with it.
+    heard: Vec<ecomap_store::Sample>,
+    caps: Option<BTreeMap<String, Option<f64>>>,
+    forced_off: Vec<usize>,
+    _pollers: JoinSet<()>,
+}
+
+/// Why a turn came to nothing.
+enum Failed {
+    /// The fleet is gone from the store, or the service stops.
+    Gone,
+    /// For people.
+    Fault(String),
+    /// The same, and what the controller thinks is published is not in the store: it must be built anew.
+    Torn(String),
+}
+
+impl Failed {
+    fn torn(self) -> Self {
+        match self {
+            Self::Fault(why) => Self::Torn(why),
+            other => other,
+        }
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(why: StoreError) -> Self {
+        match why {
+            StoreError::NotFound | StoreError::Closed => Self::Gone,
+            other => Self::Fault(other.to_string()),
+        }
+    }
+}
+
+impl Live {
+    /// Runs until the fleet is deleted or the service stops.
+    pub(super) async fn run(mut self) {
+        let mut stop = self.shared.stop.clone();
+        let mut held: Option<Held> = None;
+        let mut series: VecDeque<TurnDto> = VecDeque::new();
+        let mut resumed = false;
+        loop {
+            let step = async {
+                let version = held.as_ref().and_then(|h| h.work.as_ref()).map(|w| w.version());
+                if version != Some(self.fleet.version) {
+                    let before = held.take();
+                    held = Some(self.rebuild(before, &mut series, &mut resumed).await?);
+                }
+                match held.as_mut() {
+                    Some(held) => self.turn(held, &mut series).await,
+                    None => Ok(()),
+                }
+            };
+            let outcome = tokio::select! {
+                outcome = step => outcome,
+                () = ended(&mut stop) => return,
+            };
+            let wait = match outcome {
+                Ok(()) => held.as_ref().map_or(PAUSE, |h| h.clock.real(h.every)),
+                Err(Failed::Gone) => return,
+                Err(Failed::Torn(why)) => {
+                    held = None;
+                    self.fault(&why).await;
+                    Duration::from_secs(1)
+                }
+                Err(Failed::Fault(why)) => {
+                    self.fault(&why).await;
+                    let every = held.as_ref().map_or(Duration::from_secs(30), |h| h.clock.real(h.every));
+                    every.clamp(Duration::from_secs(1), Duration::from_secs(60))
+                }
+            };
+            tokio::select! {
+                message = self.inbox.recv() => match message {
+                    Some(message) => self.hear(message, held.as_mut()).await,
+                    // Everybody who could send has gone: the fleet was deleted.
+                    None => return,
+                },
+                () = tokio::time::sleep(wait.min(LONGEST)) => {}
+                () = ended(&mut stop) => return,
+            }
+            // A burst is one turn.
+            while let Ok(message) = self.inbox.try_recv() {
+                self.hear(message, held.as_mut()).await;
+            }
+        }
+    }
+
+    async fn hear(&mut self, message: Message, held: Option<&mut Held>) {
+        match message {
+            Message::Changed => {
+                let id = self.fleet.id.clone();
+                if let Ok(Some(fleet)) = self.shared.store.read(move |v| v.fleet(&id)).await
+                    && fleet.uid == self.fleet.uid
+                {
+                    self.fleet = fleet;
+                }
+            }
+            Message::Said { zone, source, reading } => {
+                let Some(held) = held else { return };
+                let now = held.clock.now(self.shared.clock.now(), wall());
+                if let Some(links) = held.zones.iter_mut().find(|z| z.zone == zone)
+                    && let Some(rank) = links.names.iter().position(|n| *n == source)
+                {
+                    if rank != links.manual && held.heard.len() < HEARD {
+                        held.heard.extend(reading.samples.iter().map(|s| row(s, &source, now)));
+                    }
+                    links.chain.take(rank, reading, now);
+                }
+            }
+            Message::Failing { zone, source, why } => {
+                let Some(held) = held else { return };
+                let key = (zone, source);
+                match why {
+                    Some(why) => held.failing.insert(key, why),
+                    None => held.failing.remove(&key),
+                };
+            }
+        }
+    }
+
+    /// Runs `job` with the work in hand on a thread of `pool`.
+    async fn on<T: Send + 'static>(
+        pool: &Pool,
+        mut work: Box<Work>,
+        job: impl FnOnce(&mut Work) -> T + Send + 'static,
+    ) -> Result<(Box<Work>, T), Failed> {
+        let cancel = work.cancel_token();
+        let run = move || {
+            let outcome = job(&mut work);
+            (work, outcome)
+        };
+        // Every fleet has one job at most, and the queue has room for all fleets.
+        match pool.submit(cancel, run) {
+            Ok(ticket) => {
+                ticket.await.map_err(|_| Failed::Fault("the turn was lost; its log says why".to_owned()))
+            }
+            Err(Refused::Closed) => Err(Failed::Gone),
+            Err(Refused::Full { .. }) => Err(Failed::Fault("every solver thread is busy".to_owned())),
+        }
+    }
+
+    /// Builds the present version of the fleet. It goes on from `before`, or from what the store knows.
+    async fn rebuild(
+        &mut self,
+        before: Option<Held>,
+        series: &mut VecDeque<TurnDto>,
+        resumed: &mut bool,
+    ) -> Result<Held, Failed> {
+        if before.is_none() {
+            let id = self.fleet.id.clone();
+            let stored = self.shared.store.read(move |v| v.fleet(&id)).await?;
+            self.fleet = stored.filter(|f| f.uid == self.fleet.uid).ok_or(Failed::Gone)?;
+        }
+        let uid = self.fleet.uid;
+        let dto: FleetDto = serde_json::from_str(&self.fleet.document)
+            .map_err(|why| Failed::Fault(format!("the stored document cannot be read: {why}")))?;
+        let version = self.fleet.version;
+        let since = before.as_ref().and_then(|b| b.last);
+        let clock = before.as_ref().map(|b| (b.clock, b.speed));
+        let work = before.and_then(|b| b.work);
+        let saved = work.as_ref().zip(since).map(|(work, at)| work.saved(at));
+        // Without a turn since the service started, what was stored is where the fleet was.
+        let saved =
+            saved.or_else(|| self.fleet.state.as_deref().and_then(|s| serde_json::from_str::<Saved>(s).ok()));
+        let past = match work.and_then(|w| w.before()) {
+            Some(past) => Some(past),
+            None => self.past().await?,
+        };
+        let saved_at = saved.as_ref().and_then(|s| s.at.parse::<Timestamp>().ok());
+        let speed = dto.control.speed;
+        let clock = match clock {
+            #[allow(clippy::float_cmp)] // the same number or another one
+            Some((clock, before)) if before == speed => clock,
+            _ => {
+                let origin = saved_at.or_else(|| build::start(&dto.control)).unwrap_or(Timestamp::UNIX_EPOCH);
+                FleetClock::new(speed, origin, self.shared.clock.now())
+            }
+        };
+        let now = clock.now(self.shared.clock.now(), wall());
+        // A clock that ran ahead, or a wall that was set back: the fleet's time never does.
+        let last = since.or(saved_at).filter(|at| *at <= now || clock.accelerated());
+        let mut zones = build::zones(&dto, &self.shared.services)
+            .map_err(|(pointer, why)| Failed::Fault(format!("{pointer}: {why}")))?;
+        self.recall(&mut zones, now).await?;
+        if !*resumed {
+            let rows = self.shared.store.read(move |v| v.last_turns(uid, SERIES as u64)).await?;
+            series.extend(rows.iter().filter_map(|t| serde_json::from_str::<TurnDto>(&t.body).ok()));
+        }
+        let (every, offset) = (i64::from(dto.control.every_s), dto.control.utc_offset_minutes);
+        let job = {
+            let (id, sizes, clock) =
+                (self.fleet.id.clone(), self.shared.sizes, Arc::clone(&self.shared.clock));
+            move || {
+                let (before, result) = past.map_or((None, None), |(b, r)| (Some(b), r));
+                Work::new(&id, (version, dto), before.as_ref(), result, saved.as_ref(), (sizes, &clock))
+            }
+        };
+        let ticket = match self.shared.solves.submit(ecomap_solver::CancelToken::default(), job) {
+            Ok(ticket) => ticket,
+            Err(Refused::Closed) => return Err(Failed::Gone),
+            Err(Refused::Full { .. }) => return Err(Failed::Fault("every solver thread is busy".to_owned())),
+        };
+        let work = ticket
+            .await
+            .map_err(|_| Failed::Fault("building the fleet was lost; its log says why".to_owned()))?
+            .map_err(|why| Failed::Fault(why.to_string()))?;
+        let pollers = poller::start(&self.shared, &zones, &self.sender);
+        let days = Offset::from_seconds(offset.saturating_mul(60)).map_or(TimeZone::UTC, TimeZone::fixed);
+        let day = last.map(|at| at.to_zoned(days.clone()).date());
+        if !*resumed && self.fleet.state.is_some() {
+            let number = self.snapshot.borrow().number();
+            let reason = format!("the service started again and goes on from plan {number}");
+            let event = Event::new(
+                Some(&self.fleet.id),
+                "resumed",
+                &reason,
+                &json!({ "plan": number }).to_string(),
+                now,
+            );
+            self.store(move |tx| tx.add_event(&event)).await?;
+        }
+        *resumed = true;
+        Ok(Held {
+            work: Some(Box::new(work)),
+            speed,
+            words: vec![(u8::MAX, String::new()); zones.len()],
+            zones,
+            clock,
+            every: SignedDuration::from_secs(every),
+            days,
+            day,
+            last,
+            failing: BTreeMap::new(),
+            stored: BTreeMap::new(),
+            heard: Vec::new(),
+            caps: series.back().map(|t| t.cap_w.clone()),
+            forced_off: Vec::new(),
+            _pollers: pollers,
+        })
+    }
+
+    /// The last plan in the store.
+    async fn past(&self) -> Result<Option<(Before, Option<Arc<ResultDto>>)>, Failed> {
+        let uid = self.fleet.uid;
+        let Some(row) = self.shared.store.read(move |v| v.last_plan(uid)).await? else { return Ok(None) };
+        let result: Option<ResultDto> = serde_json::from_str(&row.result).ok();
+        let before = Before {
+            number: row.number,
+            at: row.at,
+            cause: work::cause(&row.cause),
+            plan: result.as_ref().and_then(|r| r.plan.clone()),
+            changed: row.version != self.fleet.version,
+        };
+        Ok(Some((before, result.map(Arc::new))))
+    }
+
+    /// Gives the chains what was said before.
+    async fn recall(&self, zones: &mut [ZoneLinks], now: Timestamp) -> Result<(), Failed> {
+        let uid = self.fleet.uid;
+        let since = now.checked_sub(SignedDuration::from_hours(49)).unwrap_or(now);
+        let rows = self.shared.store.read(move |v| v.samples(uid, since, 20_000)).await?;
+        for links in zones {
+            for (rank, name) in links.names.iter().enumerate() {
+                let own = rows.iter().filter(|r| r.zone == *links.zone && r.source == **name);
+                let samples: Vec<Sample> = own.filter_map(|r| revive(r, &links.zone, name)).collect();
+                if !samples.is_empty() {
+                    links.chain.take(rank, Reading { samples, dropped: 0 }, now);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes to the store, with patience while it is busy.
+    async fn store<T: Send + 'static>(
+        &self,
+        change: impl Fn(&ecomap_store::Tx<'_>) -> Result<T, StoreError> + Send + Clone + 'static,
+    ) -> Result<T, StoreError> {
+        for _ in 0..TRIES {
+            match self.shared.store.write(change.clone()).await {
+                Err(StoreError::Busy) => tokio::time::sleep(PAUSE).await,
+                other => return other,
+            }
+        }
+        Err(StoreError::Busy)
+    }
+
+    /// One turn.
+    async fn turn(&mut self, held: &mut Held, series: &mut VecDeque<TurnDto>) -> Result<(), Failed> {
+        let mut now = held.clock.now(self.shared.clock.now(), wall());
+        if let Some(last) = held.last.filter(|last| now <= *last) {
+            now = last.checked_add(TICK).unwrap_or(last);
+        }
+        for links in &mut held.zones {
+            for (rank, source) in &mut links.local {
+                if let Exchange::Done(reading) = source.begin(now) {
+                    links.chain.take(*rank, reading, now);
+                }
+            }
+        }
+        let local = now.to_zoned(held.days.clone()).date();
+        let new_day = held.day.replace(local).is_some_and(|d| d != local);
+        let left = left_of_day(now, &held.days);
+        let ahead = work::ahead(&held.zones, now, AHEAD);
+        let events = self.words(held, now);
+
+        let lost = || Failed::Fault("the turn before was lost".to_owned());
+        let work = held.work.take().ok_or_else(lost)?;
+        let version = work.version();
+        let begin = move |work: &mut Work| {
+            if new_day {
+                work.new_day(now);
+            }
+            work.begin(now, &ahead, left)
+        };
+        let (work, begun) = Self::on(&self.shared.urgent, work, begin).await?;
+        held.work = Some(work);
+        let (mut turn, plans) = begun.map_err(fault)?;
+        held.last = Some(now);
+        for plan in plans {
+            self.publish(version, plan, now).await.map_err(Failed::torn)?;
+        }
+        let work = held.work.take().ok_or_else(lost)?;
+        let finish = move |work: &mut Work| {
+            let outcome = work.finish(&mut turn);
+            let figures = work.figures(Some(&turn));
+            let row = work.turn(&turn, &figures);
+            (turn, outcome, figures, row, work.saved(now))
+        };
+        let (work, (turn, outcome, figures, row, saved)) =
+            Self::on(&self.shared.solves, work, finish).await?;
+        held.work = Some(work);
+        let (plans, failed) = match outcome {
+            Ok(plans) => (plans, None),
+            Err(why) => (Vec::new(), Some(why)),
+        };
+        for plan in plans {
+            self.publish(version, plan, now).await.map_err(Failed::torn)?;
+        }
+        let events = events.into_iter().chain(self.told(held, &turn, &row)).collect();
+        self.close(held, (&row, saved), events, now).await.map_err(Failed::torn)?;
+        series.push_back(row);
+        while series.len() > SERIES {
+            series.pop_front();
+        }
+        let zones = self.zones(held, now);
+        let recovered = self.snapshot.borrow().status == Status::Faulty && failed.is_none();
+        self.snapshot.send_modify(|snapshot| {
+            let mut next = Snapshot::clone(snapshot);
+            next.version = version;
+            next.at = Some(now.to_string());
+            (next.speed, next.clock) = (held.speed, Some(held.clock));
+            next.zones = Arc::new(zones);
+            next.figures = Arc::new(figures);
+            next.series = Arc::new(series.clone());
+            if failed.is_none() {
+                (next.status, next.problem) = (Status::Running, None);
+            }
+            *snapshot = Arc::new(next);
+        });
+        if recovered {
+            let event =
+                Event::new(Some(&self.fleet.id), "recovered", "the fleet is kept solved again", "{}", now);
+            let id = self.store(move |tx| tx.add_event(&event)).await?;
+            self.announce(id);
+        }
+        failed.map_or(Ok(()), |why| Err(fault(why)))
+    }
+
+    /// Brings a plan to the disk, and then before everybody's eyes.
+    async fn publish(&self, version: u64, plan: PlanRecordDto, now: Timestamp) -> Result<(), Failed> {
+        let text = |value: serde_json::Result<String>| value.map_err(|why| Failed::Fault(why.to_string()));
+        let summary = plan.summary;
+        let row = Plan {
+            number: summary.number,
+            at: now,
+            cause: summary.cause.clone(),
+            version,
+            summary: text(serde_json::to_string(&summary))?,
+            result: text(serde_json::to_string(&plan.result))?,
+        };
+        let event =
+            Event::new(Some(&self.fleet.id), "plan", &reason(&summary), &brief(&summary).to_string(), now);
+        let uid = self.fleet.uid;
+        let id = self
+            .store(move |tx| {
+                tx.add_plan(uid, &row)?;
+                tx.add_event(&event)
+            })
+            .await?;
+        self.snapshot.send_modify(|snapshot| {
+            let mut next = Snapshot::clone(snapshot);
+            next.plan = Some(Arc::new(summary));
+            *snapshot = Arc::new(next);
+        });
+        self.announce(id);
+        Ok(())
+    }
+
+    fn announce(&self, id: u64) {
+        self.snapshot.send_modify(|snapshot| {
+            if id > snapshot.last_event {
+                let mut next = Snapshot::clone(snapshot);
+                next.last_event = id;
+                *snapshot = Arc::new(next);
+            }
+        });
+        self.shared.announce(id);
+    }
+
+    /// Writes what a turn leaves behind.
+    async fn close(
+        &self,
+        held: &mut Held,
+        (row, saved): (&TurnDto, Saved),
+        events: Vec<Event>,
+        now: Timestamp,
+    ) -> Result<(), Failed> {
+        let text = |value: serde_json::Result<String>| value.map_err(|why| Failed::Fault(why.to_string()));
+        let (body, state) = (text(serde_json::to_string(row))?, text(serde_json::to_string(&saved))?);
+        let mut samples = fresh(held, now);
+        samples.append(&mut held.heard);
+        let uid = self.fleet.uid;
+        let id = self
+            .store(move |tx| {
+                tx.add_turn(uid, now, &body)?;
+                tx.set_state(uid, &state)?;
+                tx.add_samples(uid, &samples)?;
+                let mut last = None;
+                for event in &events {
+                    last = Some(tx.add_event(event)?);
+                }
+                Ok(last)
+            })
+            .await?;
+        if let Some(id) = id {
+            self.announce(id);
+        }
+        Ok(())
+    }
+
+    /// Says that the fleet is not kept solved, once for each reason.
+    async fn fault(&mut self, why: &str) {
+        let known = {
+            let snapshot = self.snapshot.borrow();
+            snapshot.problem.as_deref() == Some(why)
+        };
+        self.snapshot.send_modify(|snapshot| {
+            let mut next = Snapshot::clone(snapshot);
+            (next.status, next.problem) = (Status::Faulty, Some(why.to_owned()));
+            *snapshot = Arc::new(next);
+        });
+        if known {
+            return;
+        }
+        tracing::warn!(fleet = %self.fleet.id, why, "a fleet is not kept solved");
+        let now = self.snapshot.borrow().at.as_deref().and_then(|at| at.parse().ok()).unwrap_or_else(wall);
+        let event = Event::new(Some(&self.fleet.id), "fault", why, "{}", now);
+        match self.store(move |tx| tx.add_event(&event)).await {
+            Ok(id) => self.announce(id),
+            Err(why) => tracing::error!(%why, "the fault could not be stored"),
+        }
+    }
+
+    /// Events of zones whose intensity holds on another word than before.
+    fn words(&self, held: &mut Held, now: Timestamp) -> Vec<Event> {
+        let mut events = Vec::new();
+        for (links, known) in held.zones.iter().zip(&mut held.words) {
+            let current = links.chain.now(now);
+            let (kind, source) = said(&current.provenance);
+            let word = (current.provenance.level(), format!("{kind} {}", source.unwrap_or_default()));
+            if *known != word {
+                let reason = match source {
+                    Some(source) => format!("intensity of {} by {kind} of {source}", links.zone),
+                    None => format!("nothing is known of {}: the pessimistic value holds", links.zone),
+                };
+                let data = json!({
+                    "zone": &*links.zone, "provenance": kind, "source": source, "level": word.0,
+                    "g_per_kwh": current.intensity.get(), "estimated": current.estimated,
+                });
+                let first = known.0 == u8::MAX && word.0 == 0;
+                *known = word;
+                // That the preferred source answers from the start is no news.
+                if !first {
+                    events.push(Event::new(
+                        Some(&self.fleet.id),
+                        "carbon_source",
+                        &reason,
+                        &data.to_string(),
+                        now,
+                    ));
+                }
+            }
+        }
+        events
+    }
+
+    /// Events of caps that moved and boards that they turned off.
+    fn told(&self, held: &mut Held, turn: &Turn, row: &TurnDto) -> Vec<Event> {
+        let mut events = Vec::new();
+        let moved: Vec<String> = row
+            .cap_w
+            .iter()
+            .filter(|(site, cap)| held.caps.as_ref().and_then(|c| c.get(*site)) != Some(cap))
+            .map(|(site, cap)| {
+                format!("{site} {}", cap.map_or_else(|| "none".to_owned(), |w| format!("{w:.1} W")))
+            })
+            .collect();
+        if held.caps.is_some() && !moved.is_empty() {
+            let reason = format!("caps moved with the intensity: {}", moved.join(", "));
+            let data = json!({ "cap_w": row.cap_w, "before_w": held.caps, "intensity_g_per_kwh": row.intensity_g_per_kwh });
+            events.push(Event::new(Some(&self.fleet.id), "caps", &reason, &data.to_string(), turn.at));
+        }
+        held.caps = Some(row.cap_w.clone());
+        let off: Vec<usize> = turn.forced_off.iter().map(|d| d.at()).collect();
+        if off != held.forced_off {
+            let reason = match off.len() {
+                0 => "the caps allow every board to idle again".to_owned(),
+                n => format!("{n} boards are off: idling, all would draw more than the caps allow"),
+            };
+            let data = json!({ "boards": off.len() });
+            events.push(Event::new(Some(&self.fleet.id), "boards_off", &reason, &data.to_string(), turn.at));
+            held.forced_off = off;
+        }
+        events
+    }
+
+    fn zones(&self, held: &Held, now: Timestamp) -> Vec<ZoneDto> {
+        held.zones
+            .iter()
+            .map(|links| {
+                let current = links.chain.now(now);
+                let (provenance, source) = said(&current.provenance);
+                let own = held.failing.iter().filter(|((zone, _), _)| *zone == links.zone);
+                ZoneDto {
+                    zone: links.zone.to_string(),
+                    intensity_g_per_kwh: current.intensity.get(),
+                    signal: word(links.signal).to_owned(),
+                    provenance: provenance.to_owned(),
+                    level: current.provenance.level(),
+                    source: source.map(str::to_owned),
+                    age_s: current.age.as_secs_f64(),
+                    estimated: current.estimated,
+                    synthetic: source == Some(build::SYNTHETIC),
+                    failing: own.map(|((_, source), why)| (source.to_string(), why.clone())).collect(),
+                }
+            })
+            .collect()
+    }
+}
+
+/// Waits until the service ends.
+async fn ended(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}
+
+/// In a burst of turns only the newest observed samples are new.
+fn fresh(held: &mut Held, now: Timestamp) -> Vec<ecomap_store::Sample> {
+    let mut all = Vec::new();
+    for (z, links) in held.zones.iter().enumerate() {
+        for (rank, name) in links.names.iter().enumerate() {
+            // Pushed samples are stored when they are pushed, a service's when it answers.
+            if !links.local.iter().any(|(local, _)| *local == rank) {
+                continue;
+            }
+            let Some(sample) = links.chain.series(rank).and_then(|s| s.latest(now)) else { continue };
+            if held.stored.insert((z, rank), sample.from()) != Some(sample.from()) {
+                all.push(row(sample, name, now));
+            }
+        }
+    }
+    all
+}
+
+/// A sample as the store has it.
+pub(super) fn row(sample: &Sample, source: &str, now: Timestamp) -> ecomap_store::Sample {
+    ecomap_store::Sample {
+        zone: sample.zone().to_owned(),
+        source: source.to_owned(),
+        kind: match sample.kind() {
+            Kind::Observed => "observed",
+            Kind::Forecast => "forecast",
+        }
+        .to_owned(),
+        signal: word(sample.signal()).to_owned(),
+        from: sample.from(),
+        to: sample.to(),
+        grams_per_kwh: sample.intensity().get(),
+        estimated: sample.estimated(),
+        issued: sample.issued(),
+        received: now,
+    }
+}
+
+fn revive(row: &ecomap_store::Sample, zone: &Arc<str>, source: &Arc<str>) -> Option<Sample> {
+    Sample::try_new(&Parts {
+        zone,
+        from: row.from,
+        to: row.to,
+        grams_per_kwh: row.grams_per_kwh,
+        signal: if row.signal == "marginal" { Signal::Marginal } else { Signal::Average },
+        kind: if row.kind == "forecast" { Kind::Forecast } else { Kind::Observed },
+        estimated: row.estimated,
+        source,
+        issued: row.issued,
+    })
+    .ok()
+}
+
+fn word(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Average => "average",
+        Signal::Marginal => "marginal",
+    }
+}
+
+fn said(provenance: &Provenance) -> (&'static str, Option<&str>) {
+    match provenance {
+        Provenance::Source { source, .. } => ("source", Some(source)),
+        Provenance::Forecast { source, .. } => ("forecast", Some(source)),
+        Provenance::Yesterday { source } => ("yesterday", Some(source)),
+        Provenance::Pessimistic => ("pessimistic", None),
+    }
+}
+
+fn fault(why: FleetError) -> Failed {
+    Failed::Fault(why.to_string())
+}
+
+/// Why a plan was published, for people.
+fn reason(plan: &PlanSummaryDto) -> String {
+    let why = match plan.cause.as_str() {
+        "first" => "the first plan",
+        "cap" => "the plan before drew more than a new cap",
+        "change" => "the fleet changed",
+        _ => "it gains on the plan before",
+    };
+    let gap = plan.gap.map_or_else(|| "gap unknown".to_owned(), |g| format!("gap {:.3} %", 100.0 * g));
+    format!("plan {}: {why}; {} tenants moved, {} shed, {gap}", plan.number, plan.moves, plan.shed)
+}
+
+fn brief(plan: &PlanSummaryDto) -> serde_json::Value {
+    json!({
+        "number": plan.number, "cause": plan.cause, "moves": plan.moves, "shed": plan.shed, "value": plan.value,
+        "bound": plan.bound, "gap": plan.gap, "cap_w": plan.cap_w, "predicted_w": plan.predicted_w,
+        "checked": plan.checked, "changes": plan.changes,
+    })
+}
