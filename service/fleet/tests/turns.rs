@@ -29,7 +29,12 @@ fn controller() -> Controller {
     let zones = scenario.sites.iter().map(|s| s.zone.at()).collect();
     let budgets = Budgets::of(&scenario, Watts::ZERO, SignedDuration::ZERO).unwrap();
     let options = SolveOptions { gap: 1e-3, time_limit: None, ..SolveOptions::default() };
-    Controller::new(instance, zones, budgets, Settings { options, gain: 0.02 })
+    Controller::new(
+        instance,
+        zones,
+        budgets,
+        Settings { options, gain: 0.02, effort: ecomap_fleet::Effort::Every },
+    )
 }
 
 fn grams(value: f64) -> Vec<Vec<GramsPerKwh>> {
