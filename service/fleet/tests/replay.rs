@@ -237,7 +237,10 @@ fn an_allowance_counts_the_days_of_its_time_zone() {
         })
         .unwrap();
     let midnights: Vec<String> = firsts.iter().map(|f| f.0.to_string()).collect();
-    assert_eq!(midnights, ["2026-03-27T23:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z"]);
+    // 24, 23 and 24 hours, and the first of the next day.
+    let expected =
+        ["2026-03-27T23:00:00Z", "2026-03-28T23:00:00Z", "2026-03-29T22:00:00Z", "2026-03-30T22:00:00Z"];
+    assert_eq!(midnights, expected);
     // W = g / (kg/kWh · hours): the day of 23 hours has more for each.
     let even = |hours: f64| (1_000.0 * grams / (400.0 * hours)).clamp(11.0, 22.0);
     assert!((firsts[0].1 - even(24.0)).abs() < 1e-9 && (firsts[1].1 - even(23.0)).abs() < 1e-9, "{firsts:?}");
