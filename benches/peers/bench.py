@@ -34,6 +34,7 @@ SETS = {
     "lp-10000x50": (10000, 50, 10, "cold", 1e-3, ["highs-ipm"]),
     "resolve-1000x10": (1000, 10, 10, "resolve", 1e-3, ["highs"]),
     "board-10x10": (10, 10, 5, "proved", 0.0, ["highs"]),
+    "fine-1000x50": (1000, 50, 10, "deadline", 1e-4, []),
     "fine-1000x10": (1000, 10, 10, "deadline", 1e-4, []),
     "fine-1000x20": (1000, 10, 20, "deadline", 1e-4, []),
     "lookup-1000x10": (1000, 10, 10, "lookup", 1e-3, []),

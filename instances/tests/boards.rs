@@ -106,7 +106,7 @@ fn pointers(value: &Value, at: &str, found: &mut Vec<String>) {
     match value {
         Value::Object(map) => map.iter().for_each(|(k, v)| pointers(v, &format!("{at}/{k}"), found)),
         Value::Array(list) => {
-            list.iter().enumerate().for_each(|(k, v)| pointers(v, &format!("{at}/{k}"), found))
+            list.iter().enumerate().for_each(|(k, v)| pointers(v, &format!("{at}/{k}"), found));
         }
         _ => {}
     }

@@ -37,7 +37,12 @@ fn start(command: &mut Command, wanted: impl Fn(&str) -> bool) -> Option<(Proces
 fn serve(port: u16, store: &Path) -> Process {
     let mut command = Command::new(env!("CARGO_BIN_EXE_ecomap"));
     command.args(["serve", "--scenario", "xavier-5", "--workers", "1", "--fleet-workers", "1"]);
-    command.arg("--listen").arg(format!("127.0.0.1:{port}")).arg("--store").arg(store).env("ECOMAP_LOG", "warn");
+    command
+        .arg("--listen")
+        .arg(format!("127.0.0.1:{port}"))
+        .arg("--store")
+        .arg(store)
+        .env("ECOMAP_LOG", "warn");
     start(&mut command, |l| l.contains("http://")).expect("the service starts").0
 }
 
@@ -49,7 +54,8 @@ struct Page {
 
 impl Page {
     fn open(driver: &str, profile: &Path) -> Self {
-        let client = reqwest::blocking::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
+        let client =
+            reqwest::blocking::Client::builder().no_proxy().timeout(PATIENCE).build().expect("a client");
         let capabilities = json!({ "capabilities": { "alwaysMatch": { "goog:chromeOptions": { "args": [
             "--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-proxy-server",
             "--window-size=1200,900", format!("--user-data-dir={}", profile.display()),
@@ -154,7 +160,9 @@ fn the_page_shows_a_live_fleet_and_survives_a_restart() {
 
     // The frontier, with the running plan on it.
     page.js("document.querySelector('#trace').click()");
-    until("the frontier", || (page.count("#frontier circle") >= 2 && page.count("#frontier .here") == 1).then_some(()));
+    until("the frontier", || {
+        (page.count("#frontier circle") >= 2 && page.count("#frontier .here") == 1).then_some(())
+    });
 
     // A phone: nothing sticks out at the side.
     page.resize(390, 844);

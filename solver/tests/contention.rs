@@ -366,6 +366,29 @@ fn columns_agree_with_enumeration_under_linear_interference() {
     counts.require(&["by columns", "contention costs", "rules", "boards apart", "shed", "boards alike"], 20);
 }
 
+/// A search that ends by a wide gap must not certify more than it proved.
+#[test]
+fn the_bound_of_a_wide_gap_is_below_the_optimum() {
+    let mut counts = Counts::default();
+    for seed in 0..SEEDS / 2 {
+        let instance = isolated(&hosted::instance(seed));
+        let objective = objective(seed);
+        let takes = |plan: &_| accepts(&instance, &Linear(&instance), plan).unwrap().accepted();
+        let Some(best) = best_accepted(&instance, &objective, &mut |plan| takes(plan)) else { continue };
+        let options = SolveOptions { gap: 0.2, ..options(&objective) };
+        let mut pool = CutPool::default();
+        let answer =
+            solve(&instance, &Linear(&instance), &options, by_columns(), &mut pool, &mut ()).unwrap();
+        let certificate = &answer.solution.certificate;
+        let dual = certificate.dual.unwrap();
+        assert!(dual <= best + slack(best), "{}: the bound {dual} beats the optimum {best}", instance.name);
+        let open = dual < certificate.primal.unwrap() - slack(best);
+        counts.add("open", u64::from(open));
+        counts.add("open by columns", u64::from(open && certificate.method == "columns per board"));
+    }
+    counts.require(&["open"], 10);
+}
+
 #[test]
 fn a_prediction_below_the_promised_interference_is_a_coded_error() {
     let instance = relaxed(&hosted::instance(1));

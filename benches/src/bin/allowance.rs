@@ -170,17 +170,17 @@ fn month(file: &Path, region: &str, year: i16, month: i8) -> Done<Month> {
     let first = Date::new(year, month, 1)?.to_zoned(jiff::tz::TimeZone::UTC)?;
     let next = first.checked_add(1.month())?;
     let mut year_hours = Vec::new();
-    let mut hours = usize::MAX..0;
+    let (mut begin, mut end) = (usize::MAX, 0);
     for line in text.lines().skip(1) {
         let mut fields = line.split(',');
         let at: Timestamp = fields.next().unwrap_or_default().parse()?;
         let grams: f64 = fields.next().unwrap_or_default().parse()?;
         if (first.timestamp()..next.timestamp()).contains(&at) {
-            hours = hours.start.min(year_hours.len())..year_hours.len() + 1;
+            (begin, end) = (begin.min(year_hours.len()), year_hours.len() + 1);
         }
         year_hours.push(grams);
     }
-    let region = region.to_owned();
+    let (region, hours) = (region.to_owned(), begin.min(end)..end);
     Ok(Month { region, year, month, year_hours, hours, start: first.timestamp() })
 }
 
@@ -274,7 +274,7 @@ impl Study<'_> {
         perfect: bool,
         run: &mut Run,
     ) -> Done<()> {
-        for hour in hours.clone() {
+        for hour in hours {
             let past = &month.year_hours[hour.saturating_sub(48)..=hour];
             let ahead: Vec<f64> = if perfect {
                 let end = (hour + AHEAD).min(month.year_hours.len());

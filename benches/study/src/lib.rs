@@ -9,7 +9,7 @@
 //! 3. [`cell`] plays one method through the hours of one scene from one seed.
 //! 4. [`truth`] executes a plan in the simulator and measures it.
 //! 5. [`table`] is the tidy CSV, one row an hour, and [`summary`] the figures by method.
-//! 6. [`run`] does all cells in parallel, and picks up where a run was interrupted.
+//! 6. [`run`](mod@run) does all cells in parallel, and picks up where a run was interrupted.
 //!
 //! Figures of carbon, latency and power are *simulated*, never measured on a board.
 

@@ -44,7 +44,7 @@ mod tests {
         let past: Vec<f64> = (0..=47).map(day).collect();
         let exact: Vec<f64> = (47..47 + 30).map(day).collect();
         assert_eq!(hours_ahead(&past, 30, FADE), exact);
-        let mut shifted = past.clone();
+        let mut shifted = past;
         shifted[47] += 100.0;
         let ahead = hours_ahead(&shifted, 25, 0.5);
         assert!((ahead[0] - (day(47) + 100.0)).abs() < 1e-9);

@@ -168,7 +168,7 @@ impl Dispatcher {
                             *slot = Some(Done { device: leg.board.device.clone(), prepared, committed });
                         }
                     }
-                    Err((error, switched)) => failed.push((n, failure(leg, error, switched))),
+                    Err((error, switched)) => failed.push((n, failure(leg, &error, switched))),
                 }
             }
             // No board may rise before all that fall have fallen.
@@ -262,9 +262,9 @@ fn busy(problem: &AgentProblemDto) -> bool {
     problem.status == 503
 }
 
-fn failure(leg: Leg<'_>, error: LinkError, switched: Option<bool>) -> Failed {
+fn failure(leg: Leg<'_>, error: &LinkError, switched: Option<bool>) -> Failed {
     let (old, new) = (leg.board.draws_w, leg.orders.power_w);
-    let exclude = match &error {
+    let exclude = match error {
         LinkError::Refused(problem) => exclusions(leg.orders, problem),
         LinkError::Lost(_) if switched.is_none() => {
             vec![Exclusion::Board { device: leg.board.device.clone() }]

@@ -46,7 +46,7 @@ pub fn routes(
         let boards = registry.boards();
         let list: Vec<_> = boards
             .values()
-            .map(|seen| json!({"registration": seen.registration, "seen_at_ms": seen.at.as_millis() as u64}))
+            .map(|seen| json!({"registration": seen.registration, "seen_at_ms": u64::try_from(seen.at.as_millis()).unwrap_or(u64::MAX)}))
             .collect();
         answer(StatusCode::OK, &json!({ "agents": list }))
     });

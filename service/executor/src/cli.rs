@@ -1,4 +1,4 @@
-//! The command line: `ecomap-executor plan`, `repository` and `serve`.
+//! The command line: `ecomap-executor plan`, `repository`, `serve` and `emulate`.
 
 use crate::http::server::signals;
 use crate::repository::command::{self, Action};
@@ -39,9 +39,6 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Emulate a board: the agent over the simulator instead of a runtime
-    #[cfg(feature = "emulate")]
-    Emulate(crate::emulate::cli::Args),
     /// Make, extend or check a model repository
     Repository {
         #[command(subcommand)]
@@ -53,6 +50,9 @@ enum Command {
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
     },
+    /// Emulate a board: the agent over the simulator instead of a runtime
+    #[cfg(feature = "emulate")]
+    Emulate(crate::emulate::cli::Args),
 }
 
 /// Parses the command line, runs the command, and turns its outcome into an exit code.
@@ -61,9 +61,9 @@ pub fn main() -> ExitCode {
     let outcome = match Cli::parse().command {
         Command::Plan { result, device, json } => plan(&result, device.as_deref(), json),
         Command::Repository { action } => command::run(action),
-        Command::Serve { config } => run_server(&config).map(|()| String::new()),
         #[cfg(feature = "emulate")]
-        Command::Emulate(args) => return emulate(args),
+        Command::Emulate(args) => emulate(args).map(|()| String::new()),
+        Command::Serve { config } => run_server(&config).map(|()| String::new()),
     };
     match outcome {
         Ok(text) => {
@@ -77,6 +77,7 @@ pub fn main() -> ExitCode {
                 ExecutorError::Read { .. }
                 | ExecutorError::Write { .. }
                 | ExecutorError::Bind { .. }
+                | ExecutorError::Agent(_)
                 | ExecutorError::UnknownDevice { .. } => 2,
                 ExecutorError::Invalid(_) | ExecutorError::TooLarge { .. } | ExecutorError::Repository(_) => {
                     3
@@ -88,21 +89,6 @@ pub fn main() -> ExitCode {
                 | ExecutorError::Unit { .. } => 6,
                 ExecutorError::Json(_) | ExecutorError::Start(_) => 70,
             })
-        }
-    }
-}
-
-#[cfg(feature = "emulate")]
-fn emulate(args: crate::emulate::cli::Args) -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_env_filter(tracing_subscriber::EnvFilter::from_default_env())
-        .with_writer(io::stderr)
-        .init();
-    match crate::emulate::cli::run(args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            let _ = writeln!(io::stderr().lock(), "ecomap-executor: {error}");
-            ExitCode::from(2)
         }
     }
 }
@@ -123,15 +109,25 @@ pub fn plan(path: &Path, device: Option<&str>, json: bool) -> Result<String, Exe
     Ok(list.iter().map(show::orders).collect())
 }
 
+#[cfg(feature = "emulate")]
+fn emulate(args: crate::emulate::cli::Args) -> Result<(), ExecutorError> {
+    log();
+    crate::emulate::cli::run(args)
+}
+
 fn run_server(path: &Path) -> Result<(), ExecutorError> {
-    let filter = tracing_subscriber::EnvFilter::try_from_env("ECOMAP_LOG");
-    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
-    let log = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(io::stderr);
-    // A second subscriber in one process is refused; the first stays.
-    let _ = log.try_init();
+    log();
     let listening = |address| {
         // The one line on standard output: scripts wait for it.
         let _ = writeln!(io::stdout().lock(), "listening on http://{address}");
     };
     serve::run(&config::read(path)?, listening, signals())
+}
+
+fn log() {
+    let filter = tracing_subscriber::EnvFilter::try_from_env("ECOMAP_LOG");
+    let filter = filter.unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("info"));
+    let log = tracing_subscriber::fmt().json().with_env_filter(filter).with_writer(io::stderr);
+    // A second subscriber in one process is refused; the first stays.
+    let _ = log.try_init();
 }

@@ -1,7 +1,7 @@
 //! Time, injected. The one place of this crate that asks the operating system.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// A monotonic clock.
 pub trait Clock: Send + Sync + fmt::Debug {
@@ -9,6 +9,12 @@ pub trait Clock: Send + Sync + fmt::Debug {
     fn now(&self) -> Duration;
     /// Returns at `moment` or a little later.
     fn sleep_until(&self, moment: Duration);
+}
+
+/// A clock that also knows the date.
+pub trait WallClock: Clock {
+    /// Milliseconds since the epoch, by a clock that may be set while it runs.
+    fn unix_ms(&self) -> u64;
 }
 
 /// The operating system's.
@@ -41,5 +47,13 @@ impl Clock for SystemClock {
         if let Some(rest) = moment.checked_sub(self.now()) {
             std::thread::sleep(rest);
         }
+    }
+}
+
+impl WallClock for SystemClock {
+    #[expect(clippy::disallowed_methods, reason = "the one place that may ask")]
+    fn unix_ms(&self) -> u64 {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 }

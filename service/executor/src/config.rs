@@ -1,5 +1,6 @@
 //! The executor's configuration: one TOML file.
 
+use crate::agent::AgentSettings;
 use crate::http::body;
 use crate::http::server;
 use crate::load::{Load, Pattern, trace};
@@ -33,6 +34,7 @@ struct ConfigDto {
     plan: Option<PathBuf>,
     #[serde(default)]
     limits: LimitsDto,
+    agent: Option<AgentSettings>,
     unit: Vec<UnitDto>,
     #[serde(default)]
     load: Vec<LoadDto>,
@@ -134,6 +136,8 @@ pub struct Config {
     pub device: String,
     /// A result to run from the start.
     pub plan: Option<PathBuf>,
+    /// The agent that takes plans from the service; `None`: only `plan` runs.
+    pub agent: Option<AgentSettings>,
     /// What the runtime is told.
     pub runtime: Settings,
     /// Load for tenants without clients.
@@ -183,10 +187,19 @@ pub fn parse(text: &str, folder: &Path) -> Result<Config, Issues> {
             issues.push(issue(format!("/limits/{name}"), "must not be 0"));
         }
     }
+    if dto.agent.is_some() && dto.plan.is_some() {
+        issues.push(issue("/agent", "a board runs the plan of a file or those of the service, not both"));
+    }
+    if dto.agent.is_some() && dto.profile.is_none() {
+        issues.push(issue("/profile", "an agent needs to know the board's profile"));
+    }
     Issues::check(issues)?;
+    let profile = dto.profile.as_deref().unwrap_or_default();
+    let agent = dto.agent.map(|agent| agent.of(&dto.device, profile, folder));
     let l = dto.limits;
     Ok(Config {
         listen: dto.listen,
+        agent,
         device: dto.device,
         plan: dto.plan.map(|p| folder.join(p)),
         runtime: Settings {

@@ -82,6 +82,9 @@ pub enum ExecutorError {
         /// Why.
         message: String,
     },
+    /// The agent cannot start.
+    #[error(transparent)]
+    Agent(Box<dyn std::error::Error + Send + Sync>),
     /// A thread cannot be started.
     #[error("cannot start a thread: {0}")]
     Start(std::io::Error),

@@ -9,7 +9,9 @@
 //!    units, switches from plan to plan without losing a request.
 //! 4. [`http`] is the Open Inference Protocol v2 in front of it; [`load`] drives tenants without
 //!    clients.
-//! 5. [`config`] reads the configuration, [`serve`] puts everything together, [`cli`] is the command
+//! 5. [`agent`] takes plans from the service, [`power`] sets power modes and reads rails, [`telemetry`]
+//!    is what is reported; `emulate` (a feature) is a board that is not there.
+//! 6. [`config`] reads the configuration, [`serve`] puts everything together, [`cli`] is the command
 //!    line; `main.rs` only calls it. Time comes from [`clock`].
 //!
 //! The crate depends on `ecomap-instances`, `ecomap-graph` and ONNX Runtime, so that a board never
@@ -17,10 +19,10 @@
 
 pub mod agent;
 pub mod cli;
-#[cfg(feature = "emulate")]
-pub mod emulate;
 pub mod clock;
 pub mod config;
+#[cfg(feature = "emulate")]
+pub mod emulate;
 pub mod error;
 pub mod http;
 pub mod input;

@@ -1,14 +1,13 @@
-//! `ecomap-executor serve`: a plan from a file, made to run and served on the loopback.
+//! `ecomap-executor serve`: a plan from a file, or those that the service sends, made to run and served.
 
-use crate::clock::{Clock, SystemClock};
+use crate::clock::{Clock, SystemClock, WallClock};
 use crate::config::Config;
-use crate::http::server;
 use crate::http::v2::{self, Api};
 use crate::load::{LoadReport, Running};
 use crate::orders::{self, Orders};
 use crate::runtime::ort::OrtRuntime;
 use crate::runtime::{PlanVersion, Runtime};
-use crate::{ExecutorError, input};
+use crate::{ExecutorError, agent, input};
 use ecomap_instances::format::result_v1;
 use ecomap_instances::ids::TenantId;
 use std::path::Path;
@@ -24,11 +23,19 @@ pub fn run(
     listening: impl FnOnce(std::net::SocketAddr),
     stop: impl Future<Output = ()>,
 ) -> Result<(), ExecutorError> {
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let wall: Arc<dyn WallClock> = Arc::new(SystemClock::new());
+    let clock: Arc<dyn Clock> = Arc::clone(&wall) as Arc<dyn Clock>;
     let runtime: Arc<dyn Runtime> = Arc::new(OrtRuntime::new(config.runtime.clone(), Arc::clone(&clock))?);
     if let Some(plan) = &config.plan {
         start(&*runtime, PlanVersion(1), &orders_of(plan, &config.device)?)?;
     }
+    let agent = match &config.agent {
+        Some(settings) => Some(
+            agent::start::on_board(settings, Arc::clone(&runtime), wall)
+                .map_err(|e| ExecutorError::Agent(Box::new(e)))?,
+        ),
+        None => None,
+    };
     let mut loads = Vec::with_capacity(config.load.len());
     for load in &config.load {
         let running = Running::start(load.clone(), Arc::clone(&runtime), Arc::clone(&clock))?;
@@ -40,7 +47,7 @@ pub fn run(
         let bind = |source| ExecutorError::Bind { addr: config.listen, source };
         let listener = TcpListener::bind(config.listen).await.map_err(bind)?;
         listening(listener.local_addr().map_err(bind)?);
-        server::serve(listener, v2::routes(api), config.server.clone(), stop).await;
+        agent::http::serve(listener, v2::routes(api), config.server.clone(), agent.as_ref(), stop).await;
         Ok(())
     });
     for (tenant, load) in loads {

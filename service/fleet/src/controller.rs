@@ -411,8 +411,8 @@ impl Controller {
     fn sought(&mut self, turn: &mut Turn) -> Result<Found, FleetError> {
         match self.settings.effort {
             Effort::Every => self.by_solve(turn),
-            Effort::Cells(cells) => self.from_cells(cells, turn),
-            Effort::Stored { kicks } => self.from_store(kicks, turn),
+            Effort::Cells(cells) => self.by_cells(cells, turn),
+            Effort::Stored { kicks } => self.by_store(kicks, turn),
         }
     }
 
@@ -432,7 +432,7 @@ impl Controller {
     }
 
     /// The answer of the stored plans, after the cell of the turn was opened if nobody had.
-    fn from_cells(&mut self, cells: Cells, turn: &mut Turn) -> Result<Found, FleetError> {
+    fn by_cells(&mut self, cells: Cells, turn: &mut Turn) -> Result<Found, FleetError> {
         let within = |standing: &Standing, gap: f64| {
             let value = standing.verdict.evaluation.value;
             standing.bound.is_some_and(|b| ecomap_instances::plan::relative_gap(value, b) <= gap)
@@ -448,11 +448,11 @@ impl Controller {
             }
             self.solved.insert(key);
         }
-        self.from_store(cells.kicks, turn)
+        self.by_store(cells.kicks, turn)
     }
 
     /// The answer of the stored plans; where none fits only a solve can tell.
-    fn from_store(&mut self, kicks: usize, turn: &mut Turn) -> Result<Found, FleetError> {
+    fn by_store(&mut self, kicks: usize, turn: &mut Turn) -> Result<Found, FleetError> {
         match self.resolver.refine(kicks) {
             Some(standing) => Ok(Found::Plan(Box::new(standing))),
             None => self.by_solve(turn),

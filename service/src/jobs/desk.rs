@@ -157,11 +157,11 @@ impl Desk {
     ///
     /// # Errors
     /// [`Kind::KeyReused`], [`Kind::TooManyJobs`], [`Kind::JobsFull`]; trouble with the store.
-    pub async fn take(&self, app: &Arc<App>, order: Order) -> Result<Taken, Problem> {
+    pub async fn take(&self, app: &Arc<App>, order: &Order) -> Result<Taken, Problem> {
         let print = fingerprint(&order.query, order.document.as_bytes()).map_err(|e| Problem::of(&e, ""))?;
         let id = JobId::generate().map_err(|e| Problem::of(&e, ""))?;
         let now = app.wall.now();
-        let job = job_of(&id, &order, print.clone(), now, self.expiry(now))?;
+        let job = job_of(&id, order, print.clone(), now, self.expiry(now))?;
         let (most_own, most_open, most_bytes) =
             (self.config.most_own, self.config.most_open, self.config.most_bytes);
         // Known before it is stored: who finds it there by its key must be able to wait for it.
@@ -208,16 +208,16 @@ impl Desk {
             }
         }
         self.metrics.accepted.get_or_create(&PriorityLabel { priority: order.turn.priority.as_str() }).inc();
-        self.line_up(app, live);
+        self.line_up(app, &live);
         Ok(Taken { id, replayed: false })
     }
 
     /// Puts a job into its owner's queue on the pool.
-    fn line_up(&self, app: &Arc<App>, live: Arc<Live>) {
-        self.registry().open.insert(live.id.clone(), Arc::clone(&live));
+    fn line_up(&self, app: &Arc<App>, live: &Arc<Live>) {
+        self.registry().open.insert(live.id.clone(), Arc::clone(live));
         let (turn, cancel) = (live.turn.clone(), live.cancel.clone());
         // Pool and app hold each other only until the job has run.
-        let (app_of_job, live_of_job) = (Arc::clone(app), Arc::clone(&live));
+        let (app_of_job, live_of_job) = (Arc::clone(app), Arc::clone(live));
         let queued = app.solves.enqueue(&turn, cancel, move || run::run(&app_of_job, &live_of_job));
         if queued.is_err() {
             // The service ends; its next run takes the job up.
@@ -238,7 +238,7 @@ impl Desk {
             let state = State::parse(&head.state).unwrap_or(State::Queued);
             let state = if state == State::Running { State::Queued } else { state };
             self.metrics.recovered.inc();
-            self.line_up(app, Live::new(id, turn, state, Arc::clone(&self.clock)));
+            self.line_up(app, &Live::new(id, turn, state, Arc::clone(&self.clock)));
         }
         Ok(count)
     }

@@ -65,19 +65,21 @@ struct AttributeDto {
 }
 
 #[derive(Debug, Serialize)]
-#[serde(rename_all = "camelCase")]
 enum ValueDto {
-    StringValue(String),
-    IntValue(String),
-    DoubleValue(f64),
+    #[serde(rename = "stringValue")]
+    Text(String),
+    #[serde(rename = "intValue")]
+    Integer(String),
+    #[serde(rename = "doubleValue")]
+    Number(f64),
 }
 
 impl From<&Attribute> for AttributeDto {
     fn from(attribute: &Attribute) -> Self {
         let value = match &attribute.value {
-            Value::Text(text) => ValueDto::StringValue(text.clone()),
-            Value::Integer(n) => ValueDto::IntValue(n.to_string()),
-            Value::Number(x) => ValueDto::DoubleValue(*x),
+            Value::Text(text) => ValueDto::Text(text.clone()),
+            Value::Integer(n) => ValueDto::Integer(n.to_string()),
+            Value::Number(x) => ValueDto::Number(*x),
         };
         Self { key: attribute.name, value }
     }

@@ -195,8 +195,8 @@ mod tests {
             cross_range(&mut child, &father, &mut rng);
             let taken: Vec<bool> = child.priorities.iter().map(|p| *p > 0.5).collect();
             assert!(taken.contains(&true));
-            for j in 0..3 {
-                assert_eq!(child.seats[j], if taken[j] { father.seats[j] } else { mother.seats[j] });
+            for (j, taken) in taken.into_iter().enumerate() {
+                assert_eq!(child.seats[j], if taken { father.seats[j] } else { mother.seats[j] });
             }
         }
     }

@@ -40,6 +40,7 @@ pub(crate) mod tests {
     use ecomap_instances::plan::Pick;
 
     /// A board of two units; each job is a list of seats, each seat a list of (unit, blocks, ms).
+    #[allow(clippy::type_complexity)] // literals of tests
     pub(crate) fn board(jobs: &[&[&[(usize, usize, f64)]]]) -> Board {
         let jobs = jobs
             .iter()

@@ -83,13 +83,15 @@ impl Resolver {
         let budgets = self.budgets();
         let (mut plan, mut verdict) = self.checked(&budgets)?;
         let mut repaired = false;
-        if kicks > 0 && self.linear() && !self.instance.classes.is_empty() {
-            if let Some(better) = self.searched_from(&plan, kicks) {
-                let after = checker::check(&self.instance, &better, &self.objective);
-                if after.passes() && (after.evaluation.value - verdict.evaluation.value) * self.sign < 0.0 {
-                    self.keep(&better);
-                    (plan, verdict, repaired) = (better, after, true);
-                }
+        if kicks > 0
+            && self.linear()
+            && !self.instance.classes.is_empty()
+            && let Some(better) = self.searched_from(&plan, kicks)
+        {
+            let after = checker::check(&self.instance, &better, &self.objective);
+            if after.passes() && (after.evaluation.value - verdict.evaluation.value) * self.sign < 0.0 {
+                self.keep(&better);
+                (plan, verdict, repaired) = (better, after, true);
             }
         }
         let bound = self.known(&budgets).bound;

@@ -117,7 +117,7 @@ async fn the_network_is_cut_between_the_phases() {
         let plan = fleet.next();
         let victim = usize::try_from(round % 3).unwrap();
         let mut boards = boards(&fleet.nodes, modes(before).map(Some));
-        boards[victim].link = Tricky::new(fleet.nodes[victim].link(), Trick::CutAfterPrepare);
+        boards[victim].link = Tricky::link(fleet.nodes[victim].link(), Trick::CutAfterPrepare);
         let outcome = hasty().dispatch(&plan, &boards).await.unwrap();
         let Outcome::Partial { failed, .. } = &outcome else { panic!("{outcome:?}") };
         assert!(failed.iter().any(|f| f.device == DEVICES[victim]), "{failed:?}");
@@ -134,7 +134,7 @@ async fn answers_are_lost() {
         let plan = fleet.next();
         let mut boards = boards(&fleet.nodes, modes(before).map(Some));
         let victim = usize::try_from(round % 3).unwrap();
-        boards[victim].link = Tricky::new(fleet.nodes[victim].link(), Trick::LoseCommits(1));
+        boards[victim].link = Tricky::link(fleet.nodes[victim].link(), Trick::LoseCommits(1));
         let outcome = Dispatcher::new(PACE).dispatch(&plan, &boards).await.unwrap();
         assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
         fleet.look(before).await;

@@ -138,7 +138,7 @@ async fn an_answer_that_is_lost_is_asked_for_again() {
     let log = Log::default();
     let nodes = begin(&log, ["15W"; 3]).await;
     let mut boards = boards(&nodes, [Some("15W"); 3]);
-    boards[0].link = Tricky::new(nodes[0].link(), Trick::LoseCommits(2));
+    boards[0].link = Tricky::link(nodes[0].link(), Trick::LoseCommits(2));
     let outcome = Dispatcher::new(PACE).dispatch(&plan(2, ["10W"; 3]), &boards).await.unwrap();
     assert!(matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
     all_run(&nodes, 2).await;
@@ -149,7 +149,7 @@ async fn a_board_cut_off_between_the_phases_keeps_all_others_from_rising() {
     let log = Log::default();
     let nodes = begin(&log, ["MAXN", "MAXN", "10W"]).await;
     let mut boards = boards(&nodes, [Some("MAXN"), Some("MAXN"), Some("10W")]);
-    boards[0].link = Tricky::new(nodes[0].link(), Trick::CutAfterPrepare);
+    boards[0].link = Tricky::link(nodes[0].link(), Trick::CutAfterPrepare);
     let outcome = Dispatcher::new(PACE).dispatch(&plan(2, ["10W", "10W", "MAXN"]), &boards).await.unwrap();
     let Outcome::Partial { committed, kept, failed } = outcome else { panic!("{outcome:?}") };
     assert_eq!(committed.iter().map(|d| d.device.as_str()).collect::<Vec<_>>(), ["b"]);

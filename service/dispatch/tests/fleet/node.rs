@@ -2,7 +2,8 @@
 
 use ecomap_dispatch::{Board, HttpLink, Key, Link, LinkError};
 use ecomap_executor::agent::store::Store;
-use ecomap_executor::agent::{Agent, Board as AgentBoard, Clock, Gate, Handle, Limits, SystemClock, http};
+use ecomap_executor::agent::{Agent, Board as AgentBoard, Gate, Handle, Limits, http};
+use ecomap_executor::clock::{SystemClock, WallClock};
 use ecomap_executor::emulate::{EmulatedBoard, Setup};
 use ecomap_executor::orders::Orders;
 use ecomap_executor::power::{PowerError, PowerModes};
@@ -178,7 +179,7 @@ impl Node {
     }
 
     fn start(&self, listener: TcpListener) {
-        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        let clock: Arc<dyn WallClock> = Arc::new(SystemClock::new());
         let emulated = EmulatedBoard::new(profile(), Setup::default(), Arc::clone(&clock)).unwrap();
         let runtime: Arc<dyn Runtime> = Arc::new(Slow(emulated.runtime(), Arc::clone(&self.open)));
         let modes = Box::new(Modes(emulated.modes(), self.device.clone(), Arc::clone(&self.log)));
@@ -262,7 +263,7 @@ pub(crate) struct Tricky {
 }
 
 impl Tricky {
-    pub(crate) fn new(inner: Arc<dyn Link>, trick: Trick) -> Arc<dyn Link> {
+    pub(crate) fn link(inner: Arc<dyn Link>, trick: Trick) -> Arc<dyn Link> {
         Arc::new(Self { inner, trick, commits: AtomicU32::new(0) })
     }
 

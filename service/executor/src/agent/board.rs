@@ -7,7 +7,8 @@
 
 use crate::agent::ledger::Known;
 use crate::agent::store::{Kept, KeptPlan, Staged, Store, StoreError};
-use crate::agent::{Clock, Gate, Problem, orders};
+use crate::agent::{Gate, Problem, orders};
+use crate::clock::WallClock;
 use crate::orders::Orders;
 use crate::power::{PowerError, PowerModes};
 use crate::runtime::{PlanVersion, Prepared, Runtime, Switched};
@@ -69,7 +70,7 @@ pub struct Board {
     /// Lets in only what is signed.
     pub gate: Gate,
     /// Its clock.
-    pub clock: Arc<dyn Clock>,
+    pub clock: Arc<dyn WallClock>,
     pub(super) modes: Box<dyn PowerModes>,
     pub(super) limits: Limits,
     store: Store,
@@ -85,7 +86,7 @@ impl Board {
         (runtime, modes): (Arc<dyn Runtime>, Box<dyn PowerModes>),
         (gate, store): (Gate, Store),
         limits: Limits,
-        clock: Arc<dyn Clock>,
+        clock: Arc<dyn WallClock>,
     ) -> Result<Self, Problem> {
         if let Some(mode) = &limits.safe_mode
             && profile.mode_position(mode).is_none()

@@ -10,13 +10,17 @@
 //!
 //! All but the last are signed: header `ecomap-signature`. Refusals are `application/problem+json`.
 
+use crate::agent::start::Running;
 use crate::agent::{Handle, Problem};
+use crate::http::server;
 use bytes::Bytes;
 use ecomap_instances::Code;
 use ecomap_instances::format::agent_v1::{RenewDto, SIGNATURE_HEADER, plan_path};
 use ecomap_instances::format::read_document;
 use http::{Response, StatusCode};
 use serde::Serialize;
+use tokio::net::TcpListener;
+use warp::filters::BoxedFilter;
 use warp::{Filter, Rejection};
 
 /// Most bytes of a body.
@@ -70,6 +74,23 @@ pub fn routes(agent: Handle) -> impl Filter<Extract = (warp::reply::Response,), 
     });
     let all = prepare.or(commit).unify().or(abort).unify().or(renew).unify().or(status).unify();
     all.map(warp::Reply::into_response)
+}
+
+/// Answers an agent's routes, where there is one, and `other` routes beside them, until `stop` ends. Meanwhile the agent
+/// speaks to the service.
+pub async fn serve(
+    listener: TcpListener,
+    other: BoxedFilter<(warp::reply::Response,)>,
+    limits: server::Limits,
+    agent: Option<&Running>,
+    stop: impl Future<Output = ()>,
+) {
+    let Some(agent) = agent else { return server::serve(listener, other, limits, stop).await };
+    let routes = routes(agent.handle()).or(other).unify().boxed();
+    tokio::select! {
+        () = server::serve(listener, routes, limits, stop) => {}
+        () = agent.speak() => {}
+    }
 }
 
 async fn prepare(

@@ -11,7 +11,6 @@
 
 pub mod actor;
 pub mod board;
-pub mod clock;
 pub mod gate;
 pub mod http;
 pub mod ledger;
@@ -25,7 +24,6 @@ pub mod transport;
 
 pub use actor::{Agent, Handle};
 pub use board::{Board, Limits};
-pub use clock::{Clock, SystemClock};
 pub use gate::Gate;
 pub use problem::Problem;
 pub use settings::AgentSettings;

@@ -3,8 +3,9 @@
 //! A thread reads power and closes intervals, because both may block; a task sends what waits in the spool, oldest
 //! first, and waits longer after each failure. Neither ever keeps a plan from running.
 
+use crate::agent::Handle;
 use crate::agent::transport::{Transport, TransportError};
-use crate::agent::{Clock, Handle};
+use crate::clock::WallClock;
 use crate::runtime::Runtime;
 use crate::telemetry::{Moment, Recorder, Spool};
 use ecomap_instances::format::agent_v1::RegistrationDto;
@@ -49,7 +50,7 @@ impl Recording {
         (runtime, agent): (Arc<dyn Runtime>, Handle),
         spool: Spool,
         pace: Pace,
-        clock: Arc<dyn Clock>,
+        clock: Arc<dyn WallClock>,
     ) -> std::io::Result<Self> {
         let (stop, stopped) = sync_channel(1);
         let spool = Arc::new(Mutex::new(spool));
@@ -122,7 +123,7 @@ struct Desk {
 }
 
 impl Desk {
-    fn run(&mut self, stopped: &Receiver<()>, pace: Pace, clock: &dyn Clock) {
+    fn run(&mut self, stopped: &Receiver<()>, pace: Pace, clock: &dyn WallClock) {
         let mut closed = clock.now();
         loop {
             let stop = !matches!(stopped.recv_timeout(pace.sample), Err(RecvTimeoutError::Timeout));

@@ -2,15 +2,13 @@
 
 use crate::power::command::Program;
 use serde::Deserialize;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// Table `[agent]`.
 ///
 /// ```toml
 /// [agent]
-/// device = "xavier-1"
-/// profile = "jetson-agx-xavier"
 /// public_key = "/etc/ecomap/service.pub"
 /// state = "/var/lib/ecomap"
 /// service = "http://10.0.0.1:8080"
@@ -20,9 +18,11 @@ use std::time::Duration;
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AgentSettings {
-    /// Name of the board in scenarios.
+    /// Name of the board in scenarios; stands outside the table.
+    #[serde(skip)]
     pub device: String,
-    /// Its hardware profile.
+    /// Its hardware profile; stands outside the table.
+    #[serde(skip)]
     pub profile: String,
     /// File with the service's public key, 64 hexadecimal digits.
     pub public_key: PathBuf,
@@ -55,6 +55,16 @@ pub struct AgentSettings {
 }
 
 impl AgentSettings {
+    /// With the board's name and profile, and relative paths taken from `folder`.
+    #[must_use]
+    pub fn of(mut self, device: &str, profile: &str, folder: &Path) -> Self {
+        (self.device, self.profile) = (device.to_owned(), profile.to_owned());
+        for path in [&mut self.public_key, &mut self.state].into_iter().chain(&mut self.token) {
+            *path = folder.join(&*path);
+        }
+        self
+    }
+
     /// What must be given, and defaults for the rest.
     #[must_use]
     pub fn new(device: String, profile: String, public_key: PathBuf, state: PathBuf) -> Self {
@@ -153,7 +163,7 @@ mod tests {
 
     #[test]
     fn unknown_settings_are_refused() {
-        let text = "[agent]\ndevice='a'\nprofile='b'\npublic_key='c'\nstate='d'\nsurprise=1";
+        let text = "[agent]\npublic_key='c'\nstate='d'\nsurprise=1";
         assert!(toml::from_str::<File>(text).is_err());
         assert!(toml::from_str::<File>(text.trim_end_matches("surprise=1")).is_ok());
     }

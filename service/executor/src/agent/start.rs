@@ -3,11 +3,16 @@
 use crate::agent::report::{Pace, Recording, announce};
 use crate::agent::store::{Store, StoreError};
 use crate::agent::transport::{Http, Token, Transport};
-use crate::agent::{Agent, AgentSettings, Board, Clock, Gate, Handle, Limits, Problem};
-use crate::power::{PowerModes, PowerSource};
+use crate::agent::{Agent, AgentSettings, Board, Gate, Handle, Limits, Problem};
+use crate::clock::WallClock;
+use crate::power::command::Program;
+use crate::power::modes::Fixed;
+use crate::power::nvpmodel::Nvpmodel;
+use crate::power::{self, PowerModes, PowerSource};
 use crate::runtime::Runtime;
 use crate::telemetry::{Identity, Recorder, Spool};
 use ecomap_instances::profile::Profile;
+use ecomap_instances::{Catalog, Code};
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -67,7 +72,11 @@ pub struct Running {
 ///
 /// # Errors
 /// [`StartError`].
-pub fn start(settings: &AgentSettings, parts: Parts, clock: Arc<dyn Clock>) -> Result<Running, StartError> {
+pub fn start(
+    settings: &AgentSettings,
+    parts: Parts,
+    clock: Arc<dyn WallClock>,
+) -> Result<Running, StartError> {
     let Parts { profile, runtime, modes, source } = parts;
     let gate = Gate::open(&settings.device, &settings.public_key)?;
     let store = Store::open(&settings.state)?;
@@ -92,7 +101,7 @@ pub fn start(settings: &AgentSettings, parts: Parts, clock: Arc<dyn Clock>) -> R
         basis: runtime.basis(),
         started_ms: clock.unix_ms(),
     };
-    let recorder = Recorder::new(identity, source, runtime.counters());
+    let recorder = Recorder::new(identity, source, &runtime.counters());
     let agent = Agent::start(board).map_err(StartError::Thread)?;
     let pace = Pace {
         sample: Duration::from_millis(settings.power.interval_ms.clamp(50, 10_000)),
@@ -101,6 +110,31 @@ pub fn start(settings: &AgentSettings, parts: Parts, clock: Arc<dyn Clock>) -> R
     let recording = Recording::start(recorder, (runtime, agent.handle()), spool, pace, clock)
         .map_err(StartError::Thread)?;
     Ok(Running { recording, agent, transport, address: settings.address.clone() })
+}
+
+/// Starts an agent on this very board: its `nvpmodel` where it is a Jetson, and the best power source that it has.
+///
+/// # Errors
+/// [`StartError`].
+pub fn on_board(
+    settings: &AgentSettings,
+    runtime: Arc<dyn Runtime>,
+    clock: Arc<dyn WallClock>,
+) -> Result<Running, StartError> {
+    let unknown = || Problem::new(Code::AgentBoard, format!("no hardware profile `{}`", settings.profile));
+    let catalog = Catalog::embedded().map_err(|_| unknown())?;
+    let profile = Arc::clone(catalog.profile(&settings.profile).ok_or_else(unknown)?);
+    let power = &settings.power;
+    let modes: Box<dyn PowerModes> = match &profile.modes[..] {
+        [only] if profile.kind != "jetson" => Box::new(Fixed::new(only.id.as_str())),
+        _ => Box::new(Nvpmodel::new(Program::new(power.nvpmodel.clone()), power.nvpmodel_conf.clone())),
+    };
+    let (source, passed_over) = power::open(&power.source(), &profile);
+    for why in passed_over {
+        tracing::warn!(why, "a source of power readings is passed over");
+    }
+    tracing::info!(source = source.name(), origin = source.origin().as_str(), "power is read");
+    start(settings, Parts { profile, runtime, modes, source }, clock)
 }
 
 fn transport(settings: &AgentSettings) -> Result<Option<Arc<dyn Transport>>, StartError> {

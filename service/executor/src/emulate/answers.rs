@@ -1,6 +1,6 @@
 //! Answers requests when the simulator says that they would have been.
 
-use crate::agent::Clock;
+use crate::clock::WallClock;
 use crate::runtime::port::Answer;
 use crate::runtime::{InferError, InferResponse};
 use std::cmp::{Ordering, Reverse};
@@ -45,7 +45,7 @@ impl Ord for Due {
 pub struct Answers(SyncSender<Due>);
 
 impl Answers {
-    pub(super) fn start(clock: Arc<dyn Clock>) -> std::io::Result<Self> {
+    pub(super) fn start(clock: Arc<dyn WallClock>) -> std::io::Result<Self> {
         let (send, receive) = sync_channel::<Due>(UNDER_WAY);
         let work = move || {
             let mut waiting: BinaryHeap<Reverse<Due>> = BinaryHeap::new();

@@ -1,6 +1,6 @@
 //! A whole emulated board, and its time.
 
-use crate::agent::Clock;
+use crate::clock::WallClock;
 use crate::emulate::modes::EmulatedModes;
 use crate::emulate::placed::Rules;
 use crate::emulate::power::EmulatedPower;
@@ -42,6 +42,9 @@ impl Default for Setup {
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum EmulateError {
+    /// The catalogue has no such profile.
+    #[error("no hardware profile `{0}` (`ecomap catalog` lists them)")]
+    Profile(String),
     /// The speed is out of range.
     #[error("speed {0} is not above 0 and at most {MAX_SPEED}")]
     Speed(f64),
@@ -73,7 +76,7 @@ impl EmulatedBoard {
     ///
     /// # Errors
     /// [`EmulateError`].
-    pub fn new(profile: Arc<Profile>, setup: Setup, clock: Arc<dyn Clock>) -> Result<Self, EmulateError> {
+    pub fn new(profile: Arc<Profile>, setup: Setup, clock: Arc<dyn WallClock>) -> Result<Self, EmulateError> {
         if !(setup.speed > 0.0 && setup.speed <= MAX_SPEED) {
             return Err(EmulateError::Speed(setup.speed));
         }
@@ -120,7 +123,7 @@ impl EmulatedBoard {
     ///
     /// # Errors
     /// When no thread can be started.
-    pub fn drive(&self, clock: Arc<dyn Clock>) -> std::io::Result<Driver> {
+    pub fn drive(&self, clock: Arc<dyn WallClock>) -> std::io::Result<Driver> {
         let (stop, stopped) = sync_channel(1);
         let board = self.clone();
         let work = move || {

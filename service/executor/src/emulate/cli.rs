@@ -1,14 +1,20 @@
 //! `ecomap-executor emulate`.
 
-use crate::agent::start::{Parts, StartError, start};
-use crate::agent::{AgentSettings, Clock, SystemClock, http};
+use crate::ExecutorError;
+use crate::agent::start::{Parts, start};
+use crate::agent::{AgentSettings, http};
+use crate::clock::{SystemClock, WallClock};
 use crate::emulate::board::EmulateError;
 use crate::emulate::{EmulatedBoard, Setup};
+use crate::http::body::Bounds;
+use crate::http::server;
+use crate::http::v2::{self, Api};
 use ecomap_instances::{Catalog, Seed};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 use tokio::net::TcpListener;
 
 /// Options of `ecomap-executor emulate`.
@@ -52,42 +58,32 @@ pub struct Args {
     pub report_every: u64,
 }
 
-/// Why a board is not emulated.
-#[derive(Debug, thiserror::Error)]
-#[non_exhaustive]
-pub enum CliError {
-    /// The catalogue has no such profile.
-    #[error("no hardware profile `{0}` (`ecomap catalog` lists them)")]
-    Profile(String),
-    /// The board cannot be emulated.
-    #[error(transparent)]
-    Emulate(#[from] EmulateError),
-    /// The agent cannot start.
-    #[error(transparent)]
-    Start(#[from] StartError),
-    /// It cannot listen, or has no threads.
-    #[error("cannot listen on {0}: {1}")]
-    Listen(SocketAddr, std::io::Error),
-}
+/// Most bytes of a request; no model is here that would look at them.
+const MAX_BODY: u64 = 32 << 20;
+/// How long a client may take.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Emulates a board until the process is told to end (SIGINT or SIGTERM).
 ///
 /// # Errors
-/// [`CliError`].
-pub fn run(args: Args) -> Result<(), CliError> {
+/// [`ExecutorError::Agent`] or [`ExecutorError::Bind`].
+pub fn run(args: Args) -> Result<(), ExecutorError> {
     let workers = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build();
-    let workers = workers.map_err(|e| CliError::Listen(args.listen, e))?;
-    workers.block_on(serve(args))
+    workers.map_err(ExecutorError::Start)?.block_on(serve(args))
 }
 
-async fn serve(args: Args) -> Result<(), CliError> {
-    let unknown = || CliError::Profile(args.profile.clone());
+fn boxed(error: impl std::error::Error + Send + Sync + 'static) -> ExecutorError {
+    ExecutorError::Agent(Box::new(error))
+}
+
+async fn serve(args: Args) -> Result<(), ExecutorError> {
+    let unknown = || boxed(EmulateError::Profile(args.profile.clone()));
     let catalog = Catalog::embedded().map_err(|_| unknown())?;
     let profile = Arc::clone(catalog.profile(&args.profile).ok_or_else(unknown)?);
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let clock: Arc<dyn WallClock> = Arc::new(SystemClock::new());
     let setup = Setup { speed: args.speed, seed: Seed(args.seed) };
-    let emulated = EmulatedBoard::new(Arc::clone(&profile), setup, Arc::clone(&clock))?;
-    let failed = |e| CliError::Listen(args.listen, e);
+    let emulated = EmulatedBoard::new(Arc::clone(&profile), setup, Arc::clone(&clock)).map_err(boxed)?;
+    let failed = |source| ExecutorError::Bind { addr: args.listen, source };
     let listener = TcpListener::bind(args.listen).await.map_err(failed)?;
     let local = listener.local_addr().map_err(failed)?;
     let settings = AgentSettings {
@@ -100,8 +96,8 @@ async fn serve(args: Args) -> Result<(), CliError> {
     };
     let parts =
         Parts { profile, runtime: emulated.runtime(), modes: emulated.modes(), source: emulated.power() };
-    let running = start(&settings, parts, Arc::clone(&clock))?;
-    let _driver = emulated.drive(clock).map_err(EmulateError::from)?;
+    let running = start(&settings, parts, Arc::clone(&clock)).map_err(boxed)?;
+    let _driver = emulated.drive(clock).map_err(ExecutorError::Start)?;
     // A reader that went away is no error.
     let _ = writeln!(
         std::io::stdout().lock(),
@@ -110,27 +106,12 @@ async fn serve(args: Args) -> Result<(), CliError> {
         settings.device,
         args.speed
     );
-    let server = warp::serve(http::routes(running.handle())).incoming(listener).graceful(told_to_end()).run();
-    tokio::select! {
-        () = server => {}
-        () = running.speak() => {}
-    }
+    let api = Api {
+        runtime: emulated.runtime(),
+        bounds: Bounds::new(MAX_BODY, PATIENCE, 4 * MAX_BODY),
+        patience: PATIENCE,
+    };
+    let limits = server::Limits { connections: 256, header: PATIENCE, grace: PATIENCE };
+    http::serve(listener, v2::routes(api), limits, Some(&running), server::signals()).await;
     Ok(())
-}
-
-/// Ends when the process is told to.
-async fn told_to_end() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let interrupted = tokio::signal::ctrl_c();
-    match signal(SignalKind::terminate()) {
-        Ok(mut terminated) => {
-            tokio::select! {
-                _ = interrupted => {}
-                _ = terminated.recv() => {}
-            }
-        }
-        Err(_) => {
-            let _ = interrupted.await;
-        }
-    }
 }

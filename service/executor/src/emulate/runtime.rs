@@ -1,6 +1,6 @@
 //! The emulated board as a runtime.
 
-use crate::agent::Clock;
+use crate::clock::WallClock;
 use crate::emulate::answers::Answers;
 use crate::emulate::placed::{Placed, Rules, place};
 use crate::emulate::world::{Plan, World, at};
@@ -20,7 +20,7 @@ use std::time::Duration;
 pub struct EmulatedRuntime {
     pub(super) world: Arc<Mutex<World>>,
     pub(super) rules: Rules,
-    pub(super) clock: Arc<dyn Clock>,
+    pub(super) clock: Arc<dyn WallClock>,
     pub(super) answers: Answers,
     pub(super) speed: f64,
     pub(super) draws: Mutex<ChaCha8Rng>,
@@ -30,7 +30,7 @@ impl EmulatedRuntime {
     pub(super) fn new(
         world: Arc<Mutex<World>>,
         rules: Rules,
-        clock: Arc<dyn Clock>,
+        clock: Arc<dyn WallClock>,
         speed: f64,
         seed: u64,
     ) -> std::io::Result<Self> {
@@ -56,7 +56,7 @@ pub(super) fn lock(world: &Mutex<World>) -> MutexGuard<'_, World> {
 struct Placement {
     plan: Arc<Plan>,
     world: Arc<Mutex<World>>,
-    clock: Arc<dyn Clock>,
+    clock: Arc<dyn WallClock>,
 }
 
 impl Staged for Placement {

@@ -119,7 +119,7 @@ impl World {
     pub fn add(&mut self, simulated: &Simulated) {
         let Simulated { window, streams, outcome } = simulated;
         self.counters.at += window.length;
-        self.energy = self.energy + Joules::new(outcome.power_w * window.length.as_secs_f64());
+        self.energy += Joules::new(outcome.power_w * window.length.as_secs_f64());
         let tenants = window.plan.as_ref().map_or(&[][..], |p| &p.tenants);
         let mut outcomes = outcome.streams.iter();
         let mut weights = vec![Vec::new(); self.profile.units.len()];

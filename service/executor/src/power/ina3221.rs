@@ -68,7 +68,7 @@ impl Ina3221 {
         if found.channels.is_empty() && found.lost.is_empty() {
             return Err(PowerError::Absent { what: "INA3221 power monitor" });
         }
-        found.parts = rails::parts(found.channels.iter().map(|c| c.rail.as_str()));
+        found.parts = rails::parts(&found.channels.iter().map(|c| c.rail.as_str()));
         for part in found.parts {
             if !found.channels.iter().any(|c| c.rail == *part) {
                 found.lost.push(Fault::Missing { rail: (*part).to_owned() });

@@ -49,7 +49,7 @@ impl Line {
                 _ => None,
             };
             if let Some(energy) = energy {
-                self.sum.energy = self.sum.energy + energy;
+                self.sum.energy += energy;
                 self.sum.covered += span;
             }
         }

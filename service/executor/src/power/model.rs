@@ -71,7 +71,7 @@ impl PowerSource for Model {
             let mode = activity.mode.unwrap_or_else(|| self.highest());
             let power =
                 power(&self.profile, mode, &shares).ok_or(PowerError::Absent { what: "power mode" })?;
-            self.energy = self.energy + Joules::new(power.get() * span);
+            self.energy += Joules::new(power.get() * span);
         }
         self.last = Some((activity.at, activity.busy.to_vec()));
         let energy = Quantity::Energy(self.energy);

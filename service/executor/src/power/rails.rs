@@ -24,7 +24,7 @@ const TOTALS: [&[&str]; 5] = [
 
 /// The rails that make up the module of a board with rails of the given names; empty where the board is not known.
 #[must_use]
-pub fn parts<'a>(names: impl Iterator<Item = &'a str> + Clone) -> &'static [&'static str] {
+pub fn parts<'a>(names: &(impl Iterator<Item = &'a str> + Clone)) -> &'static [&'static str] {
     TOTALS
         .iter()
         .find(|parts| parts.iter().any(|part| names.clone().any(|name| name == *part)))
@@ -60,7 +60,7 @@ mod tests {
     }
 
     fn sum(list: &[(&str, f64)]) -> Option<Quantity> {
-        total(&rails(list), parts(list.iter().map(|(n, _)| *n)))
+        total(&rails(list), parts(&list.iter().map(|(n, _)| *n)))
     }
 
     #[test]

@@ -146,7 +146,7 @@ impl PowerSource for Tegrastats {
             reading.faults.push(stuck);
             reading.rails.clear();
         }
-        let parts = rails::parts(values.iter().map(|(n, _)| n.as_str()));
+        let parts = rails::parts(&values.iter().map(|(n, _)| n.as_str()));
         reading.total = rails::total(&reading.rails, parts);
         Ok(reading)
     }

@@ -251,9 +251,12 @@ mod tests {
         assert!(manifest.find("resnet", "resnet-18").is_none());
     }
 
+    /// A place, and what makes it wrong.
+    type Wrong = (&'static str, fn(&mut EntryDto));
+
     #[test]
     fn what_could_leave_the_root_or_hide_a_change_is_refused() {
-        let wrong: [(&str, fn(&mut EntryDto)); 9] = [
+        let wrong: [Wrong; 9] = [
             ("/models/0/family", |e| e.family = "a/../..".into()),
             ("/models/0/tier", |e| e.tier = "..".into()),
             ("/models/0/tier", |e| e.tier = "x/y".into()),

@@ -64,10 +64,10 @@ impl Origin {
 impl Recorder {
     /// Begins at the given counters, with a first reading.
     #[must_use]
-    pub fn new(identity: Identity, source: Box<dyn PowerSource>, now: Counters) -> Self {
+    pub fn new(identity: Identity, source: Box<dyn PowerSource>, now: &Counters) -> Self {
         let (meter, faults) = (Meter::default(), BTreeSet::new());
         let mut recorder = Self { identity, source, meter, faults, before: now.clone(), sequence: 0 };
-        recorder.sample(&now, None);
+        recorder.sample(now, None);
         recorder
     }
 

@@ -1,7 +1,8 @@
 //! An agent with its hands tied: a clock that stands, power modes and a runtime that tell what they were asked.
 
 use ecomap_executor::agent::store::Store;
-use ecomap_executor::agent::{Agent, Board, Clock, Gate, Handle, Limits, Problem};
+use ecomap_executor::agent::{Agent, Board, Gate, Handle, Limits, Problem};
+use ecomap_executor::clock::{Clock, WallClock};
 use ecomap_executor::emulate::{EmulatedBoard, Setup};
 use ecomap_executor::orders::Orders;
 use ecomap_executor::power::{PowerError, PowerModes};
@@ -45,6 +46,14 @@ impl Clock for Hand {
         Duration::from_millis(self.0.load(Ordering::SeqCst))
     }
 
+    fn sleep_until(&self, moment: Duration) {
+        while self.now() < moment {
+            std::thread::yield_now();
+        }
+    }
+}
+
+impl WallClock for Hand {
     fn unix_ms(&self) -> u64 {
         EPOCH_MS + self.0.load(Ordering::SeqCst)
     }
@@ -248,7 +257,7 @@ impl Rig {
             (Arc::new(runtime), Box::new(modes)),
             (gate, store),
             self.limits.clone(),
-            Arc::clone(&self.clock) as Arc<dyn Clock>,
+            Arc::clone(&self.clock) as Arc<dyn WallClock>,
         );
         self.agent = Some(Agent::start(board.unwrap()).unwrap());
     }
@@ -309,5 +318,5 @@ impl Rig {
 }
 
 fn emulated(clock: &Arc<Hand>) -> EmulatedBoard {
-    EmulatedBoard::new(profile(), Setup::default(), Arc::clone(clock) as Arc<dyn Clock>).unwrap()
+    EmulatedBoard::new(profile(), Setup::default(), Arc::clone(clock) as Arc<dyn WallClock>).unwrap()
 }

@@ -1,9 +1,9 @@
 //! Reports of an emulated board.
 
 use crate::rig::{DEVICE, Rig, orders, profile, task};
-use ecomap_executor::agent::Clock;
 use ecomap_executor::agent::report::{Pace, Recording};
 use ecomap_executor::agent::transport::{Transport, TransportError};
+use ecomap_executor::clock::WallClock;
 use ecomap_executor::runtime::Basis;
 use ecomap_executor::telemetry::{Identity, Moment, Recorder, Spool};
 use ecomap_instances::format::agent_v1::RegistrationDto;
@@ -16,7 +16,7 @@ use tokio::sync::Notify;
 fn recorder(rig: &Rig) -> Recorder {
     let identity =
         Identity { device: DEVICE.to_owned(), profile: profile(), basis: Basis::Emulated, started_ms: 1000 };
-    Recorder::new(identity, rig.emulated.power(), rig.emulated.runtime().counters())
+    Recorder::new(identity, rig.emulated.power(), &rig.emulated.runtime().counters())
 }
 
 fn moment(mode: &str) -> Moment {
@@ -126,7 +126,7 @@ async fn reports_wait_for_a_service_that_is_away() {
         (rig.emulated.runtime(), rig.handle()),
         spool,
         pace,
-        Arc::clone(&rig.clock) as Arc<dyn Clock>,
+        Arc::clone(&rig.clock) as Arc<dyn WallClock>,
     )
     .unwrap();
     let service = Moody::default();

@@ -119,7 +119,7 @@ fn a_file_that_may_not_be_read_is_denied() {
     use std::os::unix::fs::PermissionsExt;
     let tree = Tree::new();
     let file = tree.xavier_4().path().join(IIO).join("in_power0_input");
-    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0)).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o0)).unwrap();
     if std::fs::File::open(&file).is_ok() {
         println!("skipped: this user may read everything");
         return;

@@ -98,7 +98,7 @@ async fn as_job(
         None => {
             let document = validated(app, head, body).await?;
             let (request, trace) = (head.id.clone(), head.trace.header());
-            app.jobs.take(app, Order { turn, query, document, dedup, request, trace }).await?
+            app.jobs.take(app, &Order { turn, query, document, dedup, request, trace }).await?
         }
     };
     let patience = match (later, params.waited) {

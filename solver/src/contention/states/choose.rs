@@ -9,6 +9,9 @@ use super::tree::{Node, Tree, WHOLE};
 use crate::error::SolverError;
 use std::collections::BTreeMap;
 
+/// Hands over the keys of a state's items.
+type Keys<'a, K> = &'a dyn Fn(&Slot, &[&Item], &mut dyn FnMut(K));
+
 /// States of a trial program, and decisions of a sort tried at a node.
 const TRIED: (usize, usize) = (600, 8);
 
@@ -169,12 +172,7 @@ impl Tree<'_, '_, '_> {
     }
 
     /// What states in use sum to, by a key of their items.
-    fn sums<K: Ord>(
-        &self,
-        relaxed: &Relaxed,
-        optimum: &Optimum,
-        add: &dyn Fn(&Slot, &[&Item], &mut dyn FnMut(K)),
-    ) -> BTreeMap<K, f64> {
+    fn sums<K: Ord>(&self, relaxed: &Relaxed, optimum: &Optimum, add: Keys<'_, K>) -> BTreeMap<K, f64> {
         let mut sums: BTreeMap<K, f64> = BTreeMap::new();
         for (n, x) in relaxed.inside.iter().zip(optimum.values.iter().skip(self.layout.fixed.len())) {
             if *x <= WHOLE {

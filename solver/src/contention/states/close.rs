@@ -30,14 +30,14 @@ impl Tree<'_, '_, '_> {
             self.left_open = self.left_open.min(node.bound);
             return Ok(());
         };
-        if node.bound >= self.cut() {
+        if self.closes(node.bound) {
             return Ok(());
         }
         let inside: Vec<&State> = relaxed.inside.iter().map(|n| &self.pool[*n]).collect();
         let whole = plan(&self.layout, &inside, &optimum.values);
         if let Some(found) = whole {
             self.offer(&found)?;
-            if node.bound >= self.cut() {
+            if self.closes(node.bound) {
                 return Ok(());
             }
         }
@@ -49,14 +49,14 @@ impl Tree<'_, '_, '_> {
             self.since_rounded = 0;
             self.round(&node.branch, relaxed)?;
         }
-        if node.bound >= self.cut() {
+        if self.closes(node.bound) {
             return Ok(());
         }
         let choice = self.choose(&node, relaxed, optimum)?;
         if let Some(proof) = &relaxed.proof {
             let listed = self.close(&node.branch, proof, choice.is_none())?;
             node.bound = node.bound.max(listed.unwrap_or(node.bound));
-            if node.bound >= self.cut() {
+            if self.closes(node.bound) {
                 return Ok(());
             }
         }
@@ -71,6 +71,15 @@ impl Tree<'_, '_, '_> {
             self.open.push(Node { bound: node.bound, estimate, hard: false, branch, duals });
         }
         Ok(())
+    }
+
+    /// Whether a node of this bound is closed; if so, the bound stays part of the certificate.
+    fn closes(&mut self, bound: f64) -> bool {
+        let closed = bound >= self.cut();
+        if closed {
+            self.closed_at = self.closed_at.min(bound);
+        }
+        closed
     }
 
     /// An integer program over the states of least reduced cost: a good plan.

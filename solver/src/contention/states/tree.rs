@@ -79,6 +79,8 @@ pub(super) struct Tree<'t, 'o, 'a> {
     pub(super) current: f64,
     /// Least bound of nodes that were given up.
     pub(super) left_open: f64,
+    /// Least bound of nodes that were closed within the gap asked for.
+    pub(super) closed_at: f64,
     pub(super) nodes: u64,
     pub(super) since_rounded: u64,
 }
@@ -120,6 +122,7 @@ pub(in crate::contention) fn search<'t, 'a>(
         }],
         current: f64::INFINITY,
         left_open: f64::INFINITY,
+        closed_at: f64::INFINITY,
         nodes: 0,
         since_rounded: 0,
     };
@@ -163,13 +166,11 @@ impl<'a> Tree<'_, '_, 'a> {
 
     /// No plan is better.
     pub(super) fn bound(&self) -> f64 {
-        let open = self.open.iter().map(|n| n.bound).fold(self.left_open.min(self.current), f64::min);
+        let least = self.left_open.min(self.current).min(self.closed_at);
+        let open = self.open.iter().map(|n| n.bound).fold(least, f64::min);
         match &self.best {
-            // What is left between cut and value is within the gap, or the tolerances.
-            Some((_, value)) if open >= self.cut() => {
-                let tolerated = value - self.goal.gap * value.abs();
-                open.min(*value).max(tolerated.min(*value))
-            }
+            // Nearer to the value than linear programs can tell.
+            Some((_, value)) if open >= value - 2.0 * ROUNDING * value.abs().max(1.0) => *value,
             _ => open,
         }
     }
@@ -296,7 +297,8 @@ impl<'a> Tree<'_, '_, 'a> {
     pub(super) fn run(&mut self) -> Result<Termination, SolverError> {
         loop {
             let cut = self.cut();
-            // What is cut off keeps its bound only where that may still matter.
+            let closed = self.open.iter().map(|node| node.bound).filter(|bound| *bound >= cut);
+            self.closed_at = closed.fold(self.closed_at, f64::min);
             self.open.retain(|node| node.bound < cut);
             let Some(at) = self.next() else {
                 return Ok(self.ended());
