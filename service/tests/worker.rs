@@ -118,11 +118,10 @@ fn a_cancelled_worker_stops() {
     let priced = priced(&hard_problem());
     let cancel = CancelToken::default();
     let request = Request { gap: Some(0.0), cancel: cancel.clone(), ..request(100) };
-    let begun = request.clock.now();
     let answer = pipeline::solve(&priced, &request, &mut |_: &Incumbent| cancel.cancel()).unwrap();
+    // Else it had gone on to its time limit, and would say so.
     assert_eq!(answer.solution.certificate.termination, Termination::Cancelled);
     assert!(answer.solution.verdict.unwrap().passes());
-    assert!(request.clock.now() - begun < Duration::from_secs(60));
 }
 
 #[tokio::test(flavor = "multi_thread")]
