@@ -24,7 +24,7 @@ PROFILE_OUT ?= .tools/measured.json
 PEERS ?= 20
 PEERS_SEED ?= 1
 
-.PHONY: help setup run test ci fresh-check bench fmt lint docs docs-check validate train profile test-gpu tritonclient cross-check schema deny peers bench-peers api-fuzz clean
+.PHONY: help setup run test test-long ci fresh-check bench fmt lint docs docs-check validate train profile test-gpu tritonclient cross-check schema deny peers bench-peers api-fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -38,6 +38,9 @@ run: setup ## Build the release binary and serve the campus scenario on 127.0.0.
 
 test: setup ## Run every test: doctests, then all others (nextest where installed, else cargo test)
 	@CARGO_FLAGS="$(CARGO_FLAGS)" bash .ci/test.sh
+
+test-long: setup ## Run the long test: every legal cut of nine ONNX graphs (minutes)
+	$(WITH_ORT) cargo test $(CARGO_FLAGS) -p ecomap-executor --test surgery -- --ignored --nocapture
 
 ci: ## What CI runs: format, lints, licences, docs, documented examples, all tests
 	@CARGO_FLAGS="$(CARGO_FLAGS)" bash .ci/ci.sh
