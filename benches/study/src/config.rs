@@ -1,6 +1,7 @@
 //! `study.toml`.
 
 use crate::StudyError;
+use crate::recorded::{Recorded, choose};
 use ecomap_instances::Objective;
 use serde::Deserialize;
 use std::collections::BTreeSet;
@@ -20,7 +21,10 @@ struct StudyDto {
     format: String,
     methods: Vec<String>,
     scenarios: Vec<String>,
+    #[serde(default)]
     traces: Vec<TraceDto>,
+    /// Traces chosen from the data folder, besides `traces`.
+    recorded: Option<Recorded>,
     #[serde(default = "one_seed")]
     seeds: Vec<u64>,
     hours: u32,
@@ -144,11 +148,12 @@ pub struct Study {
 }
 
 impl Study {
-    /// Reads a study. Files in it are relative to `folder`.
+    /// Reads a study. Files in it are relative to `folder`; `[recorded]` traces are chosen under `data`.
     ///
     /// # Errors
-    /// [`StudyError::Parse`] and [`StudyError::Value`].
-    pub fn read(text: &str, folder: &Path) -> Result<Self, StudyError> {
+    /// [`StudyError::Parse`] and [`StudyError::Value`]; [`StudyError::NoData`] when recorded traces are
+    /// asked for and not there.
+    pub fn read(text: &str, folder: &Path, data: &Path) -> Result<Self, StudyError> {
         let dto: StudyDto = toml::from_str(text).map_err(StudyError::Parse)?;
         if dto.format != FORMAT {
             return Err(StudyError::Value(format!("format is `{}`, not `{FORMAT}`", dto.format)));
@@ -159,6 +164,12 @@ impl Study {
         }
         let objective = dto.objective.as_deref().map(Objective::parse).transpose();
         let objective = objective.map_err(|(code, what)| StudyError::Value(format!("{code}: {what}")))?;
+        let recorded = match dto.recorded {
+            Some(wanted) => {
+                choose(wanted, data, dto.hours)?.ok_or_else(|| StudyError::NoData(data.to_owned()))?
+            }
+            None => Vec::new(),
+        };
         let study = Self {
             methods,
             objective,
@@ -172,6 +183,7 @@ impl Study {
                     skip: t.skip,
                     seed: t.seed,
                 })
+                .chain(recorded)
                 .collect(),
             seeds: dto.seeds,
             hours: dto.hours,
@@ -239,8 +251,15 @@ impl Study {
     pub fn conditions(&self) -> String {
         let Limits { time_s, work, nodes, gap } = self.limits;
         let Simulation { measure_s, warmup_s, max_events } = self.simulation;
+        let objective = match &self.objective {
+            None => "scenario".to_owned(),
+            Some(Objective::Lexicographic(terms)) => {
+                terms.iter().map(|t| t.as_str()).collect::<Vec<_>>().join("+")
+            }
+            Some(objective) => objective.name().to_owned(),
+        };
         format!(
-            "v{};time_s={time_s};work={work};nodes={nodes};gap={gap};measure_s={measure_s};warmup_s={warmup_s};\
+            "v{};objective={objective};time_s={time_s};work={work};nodes={nodes};gap={gap};measure_s={measure_s};warmup_s={warmup_s};\
              max_events={max_events}",
             env!("CARGO_PKG_VERSION")
         )
@@ -262,7 +281,7 @@ mod tests {
 
     #[test]
     fn a_study_reads_and_counts_its_cells() {
-        let study = Study::read(SMALL, Path::new(".")).unwrap();
+        let study = Study::read(SMALL, Path::new("."), Path::new(".")).unwrap();
         assert_eq!((study.cells(), study.seeds.as_slice()), (2, [0].as_slice()));
         assert_eq!(study.limits, Limits::default());
         let method = Method::of("omniboost:uncapped".to_owned());
@@ -271,8 +290,9 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense_is_refused() {
-        let refused =
-            |from: &str, to: &str| Study::read(&SMALL.replace(from, to), Path::new(".")).unwrap_err();
+        let refused = |from: &str, to: &str| {
+            Study::read(&SMALL.replace(from, to), Path::new("."), Path::new(".")).unwrap_err()
+        };
         assert!(matches!(refused("gpu-only", "oracle"), StudyError::Solver(_)));
         assert!(matches!(refused("hours = 3", "hours = 3\ncolour = 1"), StudyError::Parse(_)));
         for (from, to) in [
@@ -291,9 +311,13 @@ mod tests {
 
     #[test]
     fn conditions_tell_limits_apart() {
-        let one = Study::read(SMALL, Path::new(".")).unwrap();
-        let other =
-            Study::read(&SMALL.replace("hours = 3", "hours = 3\nlimits.work = 7"), Path::new(".")).unwrap();
+        let one = Study::read(SMALL, Path::new("."), Path::new(".")).unwrap();
+        let other = Study::read(
+            &SMALL.replace("hours = 3", "hours = 3\nlimits.work = 7"),
+            Path::new("."),
+            Path::new("."),
+        )
+        .unwrap();
         assert_ne!(one.conditions(), other.conditions());
     }
 }

@@ -56,6 +56,26 @@ pub enum StudyError {
     /// A plan that does not fit its scenario. This is a bug of Ecomap.
     #[error("a plan does not fit its scenario: {0}")]
     Misfit(String),
+    /// Recorded traces are asked for and not there.
+    #[error("there are no recorded traces under {0} (carbon/hourly/REGION_YEAR.csv)")]
+    NoData(PathBuf),
+    /// A Parquet file cannot be written.
+    #[error("cannot write {path}")]
+    Parquet {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: parquet::errors::ParquetError,
+    },
+    /// A figure cannot be drawn.
+    #[error("cannot draw {path}: {what}")]
+    Figure {
+        /// Which one.
+        path: PathBuf,
+        /// Why.
+        what: String,
+    },
     /// A row of a file of an earlier run that is none.
     #[error("{path}: {what}")]
     Row {

@@ -9,15 +9,23 @@
 //! 3. [`cell`] plays one method through the hours of one scene from one seed.
 //! 4. [`truth`] executes a plan in the simulator and measures it.
 //! 5. [`table`] is the tidy CSV, one row an hour, and [`summary`] the figures by method.
-//! 6. [`run`](mod@run) does all cells in parallel, and picks up where a run was interrupted.
+//! 6. [`figures`] draws the table, [`report`] writes the page of results, both from tables alone;
+//!    [`columns`](mod@columns) writes it as Parquet.
+//! 7. [`run`](mod@run) does all cells in parallel, and picks up where a run was interrupted.
 //!
 //! Figures of carbon, latency and power are *simulated*, never measured on a board.
 
 pub mod cell;
+pub mod columns;
 pub mod config;
 pub mod error;
+pub mod figures;
+pub mod mix;
+pub mod recorded;
+pub mod report;
 pub mod run;
 pub mod scene;
+pub mod stats;
 pub mod summary;
 pub mod table;
 pub mod truth;

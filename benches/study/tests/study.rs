@@ -26,7 +26,7 @@ const SMALL: &str = r#"
 "#;
 
 fn small() -> Study {
-    Study::read(SMALL, Path::new(".")).unwrap()
+    Study::read(SMALL, Path::new("."), Path::new(".")).unwrap()
 }
 
 fn quietly(study: &Study, folder: &Path) -> Vec<Row> {
@@ -94,7 +94,8 @@ fn an_interrupted_run_goes_on() {
     let fresh = tempfile::tempdir().unwrap();
     assert_eq!(timeless(&rows), timeless(&quietly(&small(), fresh.path())));
     // Under other conditions nothing of an earlier run stands.
-    let other = Study::read(&SMALL.replace("work = 60", "work = 61"), Path::new(".")).unwrap();
+    let other =
+        Study::read(&SMALL.replace("work = 60", "work = 61"), Path::new("."), Path::new(".")).unwrap();
     kept.store(0, Ordering::Relaxed);
     run(&other, folder.path(), Some(2), &CancelToken::default(), &tell).unwrap().unwrap();
     assert_eq!(kept.load(Ordering::Relaxed), 0);
@@ -104,7 +105,7 @@ fn an_interrupted_run_goes_on() {
 fn what_cannot_be_read_is_told() {
     let folder = tempfile::tempdir().unwrap();
     let broken = |from: &str, to: &str| {
-        let study = Study::read(&SMALL.replace(from, to), Path::new(".")).unwrap();
+        let study = Study::read(&SMALL.replace(from, to), Path::new("."), Path::new(".")).unwrap();
         run(&study, folder.path(), Some(1), &CancelToken::default(), &|_| ()).unwrap_err()
     };
     assert!(matches!(broken("\"tiny\"", "\"nowhere.json\""), StudyError::File { .. }));

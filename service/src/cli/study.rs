@@ -7,15 +7,25 @@ use anyhow::Context as _;
 use ecomap_solver::CancelToken;
 use ecomap_solver::clock::{Clock, SystemClock};
 use ecomap_study::summary::{by_method, markdown};
-use ecomap_study::{Progress, Study, StudyError};
+use ecomap_study::{Progress, Study, StudyError, columns, figures, report, table};
 use std::path::{Path, PathBuf};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The study, `ecomap.study/v1` in TOML
-    file: String,
-    /// Folder for `study.csv`, `summary.md` and one file for each cell; a run that was interrupted goes on there
+    /// The study, `ecomap.study/v1` in TOML; with `--redraw` the tables
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Run nothing: draw the figures of these `study*.csv` into `--out`
+    #[arg(long)]
+    redraw: bool,
+    /// With `--redraw`: also write the page of results, which must be in a folder above `--out`
+    #[arg(long, value_name = "FILE", requires = "redraw")]
+    page: Option<PathBuf>,
+    /// Folder with `carbon/hourly/REGION_YEAR.csv`, for studies that choose recorded traces
+    #[arg(long, value_name = "FOLDER", env = "ECOMAP_DATA", default_value = "../shared/data")]
+    data: PathBuf,
+    /// Folder for `study.csv`, `study.parquet`, `summary.md`, figures and one file for each cell; a run that was interrupted goes on there
     #[arg(long, value_name = "FOLDER", default_value = "study")]
     out: PathBuf,
     /// Cells at a time [default: one for each core]
@@ -27,10 +37,22 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
-    let document = input::read(&args.file)?;
+    if args.redraw {
+        return redraw(args);
+    }
+    let [file] = args.files.as_slice() else {
+        return Err(ServiceError::Usage("one study at a time".to_owned()).into());
+    };
+    let document = input::read(&file.to_string_lossy())?;
     let text = String::from_utf8(document.bytes).context("the study is not UTF-8")?;
-    let folder = Path::new(&args.file).parent().unwrap_or(Path::new("."));
-    let study = Study::read(&text, folder).map_err(told)?;
+    let folder = file.parent().unwrap_or(Path::new("."));
+    let study = match Study::read(&text, folder, &args.data) {
+        Err(error @ StudyError::NoData(_)) => {
+            out::note(&format!("skipped: {error}"));
+            return Ok(Exit::Ok);
+        }
+        other => other.map_err(told)?,
+    };
     let cancel = CancelToken::default();
     cancel_on_interrupt(cancel.clone());
     let clock = SystemClock::new();
@@ -44,9 +66,38 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         out::note("stopped; the same command goes on from here");
         return Ok(Exit::NoPlan);
     };
+    columns::write(&args.out.join("study.parquet"), &rows).map_err(told)?;
+    figures::draw(&rows, &args.out, "study").map_err(told)?;
     let table = markdown(&by_method(&rows));
     out::write(&args.out.join("summary.md"), table.as_bytes())?;
     out::print(&table)?;
+    Ok(Exit::Ok)
+}
+
+/// Figures, and the page where one is asked for, from tables alone.
+fn redraw(args: &Args) -> anyhow::Result<Exit> {
+    let mut tables = Vec::new();
+    for file in &args.files {
+        let stem = file.file_stem().and_then(|s| s.to_str()).unwrap_or("study");
+        let name = stem.strip_prefix("study-").unwrap_or(stem).to_owned();
+        let rows = table::read(file).map_err(told)?;
+        let rows = rows.ok_or_else(|| ServiceError::Usage(format!("no table at {}", file.display())))?;
+        let drawn = figures::draw(&rows, &args.out, &name).map_err(told)?;
+        let base = args.page.as_deref().and_then(Path::parent);
+        let figures = drawn
+            .into_iter()
+            .map(|f| {
+                let path = args.out.join(f);
+                let shown = base.and_then(|b| path.strip_prefix(b).ok()).unwrap_or(&path);
+                shown.to_string_lossy().into_owned()
+            })
+            .collect();
+        tables.push(report::Table { name, rows, figures });
+    }
+    if let Some(page) = &args.page {
+        out::write(page, report::page(&tables).as_bytes())?;
+    }
+    out::note(&format!("{} tables drawn into {}", tables.len(), args.out.display()));
     Ok(Exit::Ok)
 }
 
