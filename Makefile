@@ -18,13 +18,16 @@ ECOMAP_LISTEN ?= 127.0.0.1:8080
 # Where `make train` keeps data sets and checkpoints.
 TRAIN_DIR ?= .tools/training
 ECOMAP_SCENARIO ?= instances/data/scenarios/campus.json
+# Studies of the page of results, and where `make study` keeps their cells.
+STUDIES ?= own carbon cdp floor campus-carbon
+STUDY_DIR ?= .tools/studies
 # What `make profile` writes.
 PROFILE_OUT ?= .tools/measured.json
 # Instances that `make peers` generates, and the first seed.
 PEERS ?= 20
 PEERS_SEED ?= 1
 
-.PHONY: help setup run test test-long ci fresh-check bench fmt lint docs docs-check validate train profile test-gpu tritonclient cross-check schema deny peers bench-peers api-fuzz clean
+.PHONY: help setup run test test-long ci fresh-check bench fmt lint docs docs-check validate train profile test-gpu tritonclient cross-check schema deny peers results study bench-peers api-fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -70,6 +73,19 @@ docs-check: setup ## Check the links of all pages, then run the documented examp
 
 validate: setup ## Compare predictors and simulator with published measurements (ECOMAP_DATA); rewrites docs/src/validation.md
 	cargo run $(CARGO_FLAGS) --release -p ecomap-estimator --bin ecomap-validate -- --out docs/src/validation.md
+
+results: setup ## Redraw docs/src/results.md and its figures from benches/results/study-*.csv (make study writes these)
+	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
+	rm -f docs/src/results/*.svg
+	$(TARGET_DIR)/release/ecomap study --redraw benches/results/study-*.csv --out docs/src/results --page docs/src/results.md
+
+study: setup ## Run the studies of docs/src/results.md from their seeds (STUDIES, STUDY_DIR, ECOMAP_DATA; hours), then make results
+	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
+	for name in $(STUDIES); do \
+	  $(TARGET_DIR)/release/ecomap study benches/studies/$$name.toml --out $(STUDY_DIR)/$$name; \
+	  if [ -f $(STUDY_DIR)/$$name/study.csv ]; then cp $(STUDY_DIR)/$$name/study.csv benches/results/study-$$name.csv; fi; \
+	done
+	$(MAKE) results
 
 train: setup ## Retrain the estimator: data sets, PyTorch, ONNX export, forest, model card (TRAIN_DIR, about two hours)
 	bash .ci/setup.sh --venv
