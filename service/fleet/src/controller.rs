@@ -17,7 +17,7 @@ use ecomap_instances::plan::Assignment;
 use ecomap_instances::units::{GramsPerKwh, Watts};
 use ecomap_solver::checker::{self, Verdict};
 use ecomap_solver::resolve::{BudgetChange, Resolver, Standing};
-use ecomap_solver::{CancelToken, Solution, SolveOptions};
+use ecomap_solver::{CancelToken, Solution, SolveOptions, Solver};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -185,6 +185,13 @@ impl Controller {
             changed: false,
             solved: BTreeSet::new(),
         }
+    }
+
+    /// Lets `solver` do the exact solves, see [`Resolver::with_prover`].
+    #[must_use]
+    pub fn with_prover(mut self, solver: Arc<dyn Solver>) -> Self {
+        self.resolver = self.resolver.with_prover(solver);
+        self
     }
 
     /// Looks for better plans another way from the next turn on.
