@@ -363,7 +363,7 @@ impl Resolver {
         let gap = self.options.gap;
         let work = SEARCH * knapsack.len() as u64;
         let limits = Limits { gap, work, seed: self.options.seed, stop: &stop };
-        let start = self.store.tightest(budgets).map(|p| p.slope[self.instance.sites.len()..].to_vec());
+        let start = self.store.start(budgets, self.instance.sites.len());
         let answer = match start {
             Some(prices) => ecomap_mmkp::solve_from(&knapsack.problem, &prices, &limits),
             None => ecomap_mmkp::solve(&knapsack.problem, &limits),
@@ -377,6 +377,7 @@ impl Resolver {
             slope,
             prices: None,
             carbon: Vec::new(),
+            at: budgets.to_vec(),
         });
         if let Some(plan) = plan {
             self.keep(&plan);
@@ -536,7 +537,7 @@ fn plane_of(relaxation: &Relaxation<'_>, multipliers: &[f64], carbon: &[f64]) ->
     let (value, slope, budgets) = relaxation.plane(multipliers);
     let priced: f64 = slope.iter().zip(&budgets).filter(|(s, _)| **s > 0.0).map(|(s, b)| s * b).sum();
     let prices = Some(relaxation.named(multipliers));
-    Plane { constant: value + priced, slope, prices, carbon: carbon.to_vec() }
+    Plane { constant: value + priced, slope, prices, carbon: carbon.to_vec(), at: Vec::new() }
 }
 
 /// Row families whose right-hand sides are budgets.
