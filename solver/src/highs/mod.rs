@@ -84,12 +84,13 @@ pub fn solve_mip(
     if let Some(limit) = settings.time_limit {
         set(&mut model, "time_limit", limit.as_secs_f64().max(0.0))?;
     }
-    // Restarts and heuristics that solve smaller programs presolve again and again, and with them HiGHS 1.16 was seen to
-    // stay in `HPresolve::strengthenInequalities` for more than twenty minutes, out of reach of limits and callbacks.
-    // Beside a start from local search they cost more than they find: without them the restricted cores of `campus` at
-    // gaps of 3 and 0.5 % took a fourth of the time (`docs/src/performance.md`).
     set(&mut model, "mip_allow_restart", false)?;
     if let Some(start) = start {
+        // In presolve, its own or that of its heuristics' smaller programs, HiGHS 1.16 was seen to stay in
+        // `HPresolve::strengthenInequalities` for more than twenty minutes, out of reach of limits and callbacks. Programs
+        // that come with a start are reduced already, and their start is better than what those heuristics find: they are
+        // solved sooner without (`docs/src/performance.md`).
+        set(&mut model, "presolve", "off")?;
         for heuristic in SUB_PROGRAMS {
             set(&mut model, heuristic, false)?;
         }
