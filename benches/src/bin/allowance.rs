@@ -109,6 +109,7 @@ fn main() -> Done<()> {
         "region,year,month,per,foresight,linear_carbon_g,allowance_carbon_g,linear_loss_point_hours,\
          allowance_loss_point_hours,less_loss_percent,hours_overdrawn,wins\n",
     );
+    print!("{csv}");
     for per in ["day", "month"] {
         for foresight in ["honest", "perfect"] {
             let mut wins = 0;
@@ -120,8 +121,7 @@ fn main() -> Done<()> {
                 let within = spent.carbon_g <= linear.carbon_g * (1.0 + 1e-9);
                 let wins_here = within && spent.loss < linear.loss && spent.above + linear.above == 0;
                 wins += usize::from(wins_here);
-                writeln!(
-                    csv,
+                let row = format!(
                     "{},{},{},{per},{foresight},{:.1},{:.1},{:.2},{:.2},{less:.2},{},{wins_here}",
                     month.region,
                     month.year,
@@ -131,14 +131,15 @@ fn main() -> Done<()> {
                     linear.loss,
                     spent.loss,
                     spent.overdrawn
-                )?;
+                );
+                println!("{row}");
+                writeln!(csv, "{row}")?;
+                if let Some(path) = &args.out {
+                    std::fs::write(path, &csv)?;
+                }
             }
             eprintln!("{per}, {foresight}: less lost in {wins} of {}", months.len());
         }
-    }
-    print!("{csv}");
-    if let Some(path) = &args.out {
-        std::fs::write(path, csv)?;
     }
     Ok(())
 }

@@ -6,6 +6,7 @@ use super::wire::{ControlDto, FleetDto, GroupDto, PolicyDto, SignalDto, SourceDt
 use crate::ServiceError;
 use crate::input;
 use crate::pipeline::{self, Loaded, Priced, Sizes};
+use crate::worker::{Apart, Isolated};
 use ecomap_carbon::policy::{Allowance, EmissionRate, Linear, PolicyError, Range, Steps};
 use ecomap_carbon::source::synthetic;
 use ecomap_carbon::source::trace::{Foresight, Trace};
@@ -237,8 +238,7 @@ pub fn signals(dto: &FleetDto, services: &Services) -> BTreeMap<String, Signal> 
 pub fn build(
     dto: FleetDto,
     before: Option<&Before>,
-    sizes: Sizes,
-    clock: &Arc<dyn Clock>,
+    (sizes, isolated, clock): (Sizes, Option<Isolated>, &Arc<dyn Clock>),
 ) -> Result<Built, ServiceError> {
     let catalog = input::catalog()?;
     let (present, stranded) = document::present(&dto, catalog);
@@ -269,6 +269,9 @@ pub fn build(
     let settings = Settings { options, gain: control.gain, effort: ecomap_fleet::Effort::Every };
     let traced = budgets.groups().iter().any(|g| g.traced.is_some());
     let mut controller = Controller::new(priced.instance.clone(), zone_of, budgets, settings);
+    if let Some(isolated) = isolated {
+        controller = controller.with_prover(Arc::new(Apart(isolated)));
+    }
     if let Some(before) = before {
         let Before { number, at, cause, changed, .. } = *before;
         controller.resume(Past { number, at, cause, plan, changed });

@@ -287,11 +287,12 @@ impl Live {
         }
         let (every, offset) = (i64::from(dto.control.every_s), dto.control.utc_offset_minutes);
         let job = {
-            let (id, sizes, clock) =
-                (self.fleet.id.clone(), self.shared.sizes, Arc::clone(&self.shared.clock));
+            let (id, isolated) = (self.fleet.id.clone(), self.shared.isolated.clone());
+            let (sizes, clock) = (self.shared.sizes, Arc::clone(&self.shared.clock));
             move || {
                 let (before, result) = past.map_or((None, None), |(b, r)| (Some(b), r));
-                Work::new(&id, (version, dto), before.as_ref(), result, saved.as_ref(), (sizes, &clock))
+                let means = (sizes, isolated, &clock);
+                Work::new(&id, (version, dto), before.as_ref(), result, saved.as_ref(), means)
             }
         };
         let ticket = match self.shared.solves.submit(ecomap_solver::CancelToken::default(), job) {

@@ -15,6 +15,7 @@ use super::wire::{ControlDto, FleetDto};
 use crate::ServiceError;
 use crate::http::pool::{Pool, Refused};
 use crate::pipeline::Sizes;
+use crate::worker::Isolated;
 use ecomap_carbon::Sample;
 use ecomap_carbon::source::Reading;
 use ecomap_instances::issue::Issues;
@@ -120,7 +121,7 @@ impl Fleets {
         services: Services,
         (threads, most): (usize, usize),
         short: &Pool,
-        sizes: Sizes,
+        (sizes, isolated): (Sizes, Option<Isolated>),
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, ServiceError> {
         let pool = |name: &str, threads: usize| {
@@ -134,6 +135,7 @@ impl Fleets {
             urgent: pool("urgent", 1)?,
             short: short.clone(),
             sizes,
+            isolated,
             services,
             client: Client::new()?,
             news: watch::Sender::new(0),

@@ -39,6 +39,7 @@ pub use manager::{EditError, Fleets, Precondition};
 
 use crate::http::pool::Pool;
 use crate::pipeline::Sizes;
+use crate::worker::Isolated;
 use client::Client;
 use ecomap_solver::clock::Clock;
 use ecomap_store::Store;
@@ -57,6 +58,8 @@ struct Shared {
     /// For checks of documents.
     short: Pool,
     sizes: Sizes,
+    /// Where exact solves run that may keep HiGHS busy.
+    isolated: Option<Isolated>,
     services: Services,
     client: Client,
     /// Id of the last event.

@@ -7,6 +7,7 @@ use super::state::{DeviceDto, SiteDto, TenantDto, WorthDto};
 use super::wire::FleetDto;
 use crate::ServiceError;
 use crate::pipeline::Sizes;
+use crate::worker::Isolated;
 use ecomap_carbon::policy::Clip;
 use ecomap_fleet::{Cause, FleetError, Meter, Published, Turn};
 use ecomap_instances::format::result_v1::{PlanDto, ResultDto};
@@ -68,9 +69,9 @@ impl Work {
         before: Option<&Before>,
         last: Option<Arc<ResultDto>>,
         saved: Option<&Saved>,
-        (sizes, clock): (Sizes, &Arc<dyn Clock>),
+        means: (Sizes, Option<Isolated>, &Arc<dyn Clock>),
     ) -> Result<Self, ServiceError> {
-        let built = build::build(dto, before, sizes, clock)?;
+        let built = build::build(dto, before, means)?;
         let mut work = Self { fleet: fleet.to_owned(), version, built, last };
         if let Some(saved) = saved {
             work.restore(saved);

@@ -107,7 +107,14 @@ impl App {
         };
         let most = usize::try_from(config.kept.fleets).unwrap_or(usize::MAX);
         let workers = (config.fleet_workers.max(1), most);
-        let fleets = Fleets::new(store.clone(), services, workers, &short, config.sizes(), &clock)?;
+        let fleets = Fleets::new(
+            store.clone(),
+            services,
+            workers,
+            &short,
+            (config.sizes(), config.isolated.clone()),
+            &clock,
+        )?;
         let mut metrics = Metrics::new(solves.clone(), short.clone(), budget.clone());
         metrics.watch(&audit, &spans, &jobs.metrics);
         Ok(Arc::new(Self {

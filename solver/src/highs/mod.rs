@@ -49,6 +49,10 @@ pub struct Outcome {
 /// Feasibility and integrality tolerance asked of HiGHS, ten times tighter than the checker's.
 const TOLERANCE: f64 = 1e-7;
 
+/// Heuristics of HiGHS that solve a smaller mixed-integer program.
+const SUB_PROGRAMS: [&str; 3] =
+    ["mip_heuristic_run_rens", "mip_heuristic_run_rins", "mip_heuristic_run_root_reduced_cost"];
+
 /// HiGHS' `kSolutionStatusFeasible`.
 const FEASIBLE: i64 = 2;
 
@@ -80,7 +84,16 @@ pub fn solve_mip(
     if let Some(limit) = settings.time_limit {
         set(&mut model, "time_limit", limit.as_secs_f64().max(0.0))?;
     }
+    set(&mut model, "mip_allow_restart", false)?;
     if let Some(start) = start {
+        // In presolve, its own or that of its heuristics' smaller programs, HiGHS 1.16 was seen to stay in
+        // `HPresolve::strengthenInequalities` for more than twenty minutes, out of reach of limits and callbacks. Programs
+        // that come with a start are reduced already, and their start is better than what those heuristics find: they are
+        // solved sooner without (`docs/src/performance.md`).
+        set(&mut model, "presolve", "off")?;
+        for heuristic in SUB_PROGRAMS {
+            set(&mut model, heuristic, false)?;
+        }
         model.try_set_solution(Some(start), None, None, None).map_err(refused("Highs_setSolution"))?;
     }
     ffi::match_threads(settings.threads.max(1));
