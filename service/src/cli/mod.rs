@@ -2,6 +2,7 @@
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
+mod accelerators;
 mod access_args;
 mod catalog;
 mod check;
@@ -66,6 +67,8 @@ enum Command {
     Profile(profile::Args),
     /// Generate a scenario from a seed
     Generate(generate::Args),
+    /// Generate jobs for accelerators, and compare policies on them in the cluster simulator
+    Accelerators(accelerators::Args),
     /// Write a problem as MPS, LP or priced instance
     Export(export::Args),
     /// Run the HTTP service
@@ -96,6 +99,8 @@ enum InputFormat {
     MmkpKhan,
     /// OR-Library generalised assignment text
     Gap,
+    /// ecomap.accelerator-jobs/v1
+    AcceleratorJobs,
 }
 
 impl From<InputFormat> for Format {
@@ -106,6 +111,7 @@ impl From<InputFormat> for Format {
             InputFormat::Mmkp => Self::Mmkp,
             InputFormat::MmkpKhan => Self::MmkpKhan,
             InputFormat::Gap => Self::Gap,
+            InputFormat::AcceleratorJobs => Self::AcceleratorJobs,
         }
     }
 }
@@ -147,6 +153,7 @@ pub fn main() -> ExitCode {
         Command::Dataset(args) => dataset::run(&args),
         Command::Profile(args) => profile::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Accelerators(args) => accelerators::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Keys(args) => keys::run(&args),
