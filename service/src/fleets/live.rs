@@ -6,6 +6,7 @@
 //! turn brings is on the disk before anybody sees it.
 
 use super::Shared;
+use super::boards::{self, Corrections, Known, Outs};
 use super::build::{self, Before, ZoneLinks};
 use super::clock::{FleetClock, wall};
 use super::poller;
@@ -18,7 +19,7 @@ use super::work::{self, Saved, Work};
 use crate::http::pool::{Pool, Refused};
 use ecomap_carbon::Sample;
 use ecomap_carbon::source::Reading;
-use ecomap_fleet::FleetError;
+use ecomap_fleet::{Cause, FleetError};
 use ecomap_instances::format::result_v1::ResultDto;
 use ecomap_store::{Event, Fleet, StoreError};
 use jiff::civil::Date;
@@ -54,6 +55,10 @@ pub enum Message {
         /// What.
         reading: Reading,
     },
+    /// What a solve must leave out because of boards.
+    Boards(Arc<Outs>),
+    /// Boards no longer behave as predicted; this corrects the predictions.
+    Drifted(Arc<Corrections>),
     /// A source of a zone had nothing to say, and why; `None`: it has again.
     Failing {
         /// Zone.
@@ -72,6 +77,12 @@ pub(super) struct Live {
     pub(super) inbox: mpsc::Receiver<Message>,
     pub(super) sender: mpsc::WeakSender<Message>,
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
+    /// What boards taught.
+    pub(super) known: Known,
+    /// Why the controller must be built anew although the document is the same.
+    pub(super) stale: Option<Cause>,
+    /// Brings plans to boards, where the fleet has some.
+    pub(super) crew: Option<boards::Handle>,
 }
 
 /// What the task holds while the fleet is built.
@@ -141,7 +152,7 @@ impl Live {
         loop {
             let step = async {
                 let version = held.as_ref().and_then(|h| h.work.as_ref()).map(|w| w.version());
-                if version != Some(self.fleet.version) {
+                if version != Some(self.fleet.version) || self.stale.is_some() {
                     let before = held.take();
                     held = Some(self.rebuild(before, &mut series, &mut resumed).await?);
                 }
@@ -193,6 +204,14 @@ impl Live {
                 {
                     self.fleet = fleet;
                 }
+            }
+            Message::Boards(outs) => {
+                self.known.outs = outs;
+                self.stale.get_or_insert(Cause::Boards);
+            }
+            Message::Drifted(corrections) => {
+                self.known.calibration = Some(corrections);
+                self.stale = Some(Cause::Drift);
             }
             Message::Said { zone, source, reading } => {
                 let Some(held) = held else { return };
@@ -261,7 +280,10 @@ impl Live {
         // Without a turn since the service started, what was stored is where the fleet was.
         let saved =
             saved.or_else(|| self.fleet.state.as_deref().and_then(|s| serde_json::from_str::<Saved>(s).ok()));
-        let past = match work.and_then(|w| w.before()) {
+        let same = work.as_ref().is_some_and(|w| w.version() == version);
+        let why = if same { self.stale.unwrap_or(Cause::Change) } else { Cause::Change };
+        self.stale = None;
+        let past = match work.and_then(|w| w.before(why)) {
             Some(past) => Some(past),
             None => self.past().await?,
         };
@@ -286,12 +308,14 @@ impl Live {
             series.extend(rows.iter().filter_map(|t| serde_json::from_str::<TurnDto>(&t.body).ok()));
         }
         let (every, offset) = (i64::from(dto.control.every_s), dto.control.utc_offset_minutes);
+        self.hire(&dto, past.as_ref());
+        let known = self.known.clone();
         let job = {
             let (id, sizes, clock) =
                 (self.fleet.id.clone(), self.shared.sizes, Arc::clone(&self.shared.clock));
             move || {
                 let (before, result) = past.map_or((None, None), |(b, r)| (Some(b), r));
-                Work::new(&id, (version, dto), before.as_ref(), result, saved.as_ref(), (sizes, &clock))
+                Work::new(&id, (version, dto), before.as_ref(), result, saved.as_ref(), &known, (sizes, &clock))
             }
         };
         let ticket = match self.shared.solves.submit(ecomap_solver::CancelToken::default(), job) {
@@ -338,6 +362,38 @@ impl Live {
         })
     }
 
+    /// Makes sure that somebody brings plans to the boards that the document names, and begins with the last plan.
+    fn hire(&mut self, dto: &FleetDto, past: Option<&(Before, Option<Arc<ResultDto>>)>) {
+        if self.crew.as_ref().map(|c| &c.executors) == dto.executors.as_ref() {
+            return;
+        }
+        self.crew = None;
+        self.known = Known::default();
+        self.snapshot.send_modify(|snapshot| {
+            let mut next = Snapshot::clone(snapshot);
+            next.boards = Arc::default();
+            *snapshot = Arc::new(next);
+        });
+        let Some(executors) = &dto.executors else { return };
+        let last = past.and_then(|(before, result)| Some((before.number, result.clone()?)));
+        let devices = last.iter().filter_map(|(_, r)| r.plan.as_ref()).flat_map(|p| &p.devices);
+        let draws: BTreeMap<String, f64> = devices.map(|d| (d.device.clone(), d.power_w)).collect();
+        let whose = (self.fleet.uid, self.fleet.id.as_str());
+        let to = (&self.sender, &self.snapshot);
+        self.crew = boards::hire(&self.shared, whose, (executors, &dto.scenario), &draws, to);
+        if let Some((number, result)) = last {
+            self.assign(number, result);
+        }
+    }
+
+    /// Hands a published plan to those who bring it to the boards.
+    pub(super) fn assign(&self, number: u64, result: Arc<ResultDto>) {
+        if let Some(crew) = &self.crew {
+            let (published, corrected) = (self.shared.clock.now(), self.known.calibration.clone());
+            crew.assign(boards::Assigned { number, result, published, corrected });
+        }
+    }
+
     /// The last plan in the store.
     async fn past(&self) -> Result<Option<(Before, Option<Arc<ResultDto>>)>, Failed> {
         let uid = self.fleet.uid;
@@ -348,7 +404,7 @@ impl Live {
             at: row.at,
             cause: work::cause(&row.cause),
             plan: result.as_ref().and_then(|r| r.plan.clone()),
-            changed: row.version != self.fleet.version,
+            changed: (row.version != self.fleet.version).then_some(Cause::Change),
         };
         Ok(Some((before, result.map(Arc::new))))
     }

@@ -1,6 +1,7 @@
 //! All fleets of a service: their documents in the store, their tasks, and how the two stay together.
 
 use super::Shared;
+use super::boards::{Boards, Known};
 use super::build::{self, MANUAL};
 use super::client::Client;
 use super::clock::{FleetClock, wall};
@@ -17,6 +18,8 @@ use crate::http::pool::{Pool, Refused};
 use crate::pipeline::Sizes;
 use ecomap_carbon::Sample;
 use ecomap_carbon::source::Reading;
+use ecomap_dispatch::registry::NotTaken;
+use ecomap_instances::format::telemetry_v1::TelemetryDto;
 use ecomap_instances::issue::Issues;
 use ecomap_solver::CancelToken;
 use ecomap_solver::clock::Clock;
@@ -90,6 +93,18 @@ impl From<StoreError> for EditError {
     }
 }
 
+/// Why a report was not taken.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ReportError {
+    /// It is not from a board of ours, or there are too many.
+    #[error(transparent)]
+    NotTaken(#[from] NotTaken),
+    /// It could not be stored; the board sends it again.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
 struct Handle {
     uid: i64,
     snapshot: watch::Receiver<Arc<Snapshot>>,
@@ -117,7 +132,7 @@ impl Fleets {
     /// When a thread cannot be started, or the client for services cannot be made.
     pub fn new(
         store: Store,
-        services: Services,
+        (services, boards): (Services, Boards),
         (threads, most): (usize, usize),
         short: &Pool,
         sizes: Sizes,
@@ -135,6 +150,7 @@ impl Fleets {
             short: short.clone(),
             sizes,
             services,
+            boards,
             client: Client::new()?,
             news: watch::Sender::new(0),
             stop,
@@ -213,6 +229,9 @@ impl Fleets {
             inbox: messages,
             sender: inbox.downgrade(),
             snapshot,
+            known: Known::default(),
+            stale: None,
+            crew: None,
         };
         let mut live = self.lock();
         if live.get(&id).is_some_and(|known| known.uid >= uid && !known.inbox.is_closed()) || self.stopping()
@@ -400,6 +419,32 @@ impl Fleets {
         &self.shared.services
     }
 
+    /// The configured boards.
+    #[must_use]
+    pub fn boards(&self) -> &Boards {
+        &self.shared.boards
+    }
+
+    /// Takes a board's report: stored first, then told to the fleet that it belongs to. `false`: it was taken before.
+    ///
+    /// # Errors
+    /// Why it is not taken, or the store's.
+    pub async fn report(&self, device: &str, report: TelemetryDto) -> Result<bool, ReportError> {
+        let report = Arc::new(report);
+        let Some(whose) = self.shared.boards.report(device, &report)? else { return Ok(false) };
+        // A document that was read can be written.
+        let body = serde_json::to_string(&*report).unwrap_or_default();
+        let row = ecomap_store::Telemetry {
+            id: 0,
+            fleet: whose.map(|(_, fleet)| fleet),
+            device: Some(device.to_owned()),
+            at: wall(),
+            body,
+        };
+        self.shared.store.write(move |tx| tx.add_telemetry(&row)).await?;
+        Ok(true)
+    }
+
     /// Takes pushed samples: stored first, then told to the fleet's task.
     ///
     /// # Errors
@@ -454,6 +499,7 @@ fn changed(shared: &Shared, document: &str, patch: &PatchDto) -> Result<(String,
     let done = patch::apply(&mut dto, patch).map_err(EditError::Invalid)?;
     // What a change breaks is told in terms of the document as it would be.
     document::check(&dto, &shared.services, shared.sizes).map_err(EditError::Invalid)?;
+    document::executors(&dto, &shared.boards).map_err(EditError::Invalid)?;
     Ok((document::text(&dto).map_err(EditError::Internal)?, done))
 }
 

@@ -11,10 +11,12 @@
 //! - [`services`]: who may be asked for intensities; addresses and secrets are the operator's.
 //! - [`build`], [`work`]: from a document to a controller, and its turns as records.
 //! - [`live`], `turn`, `told`: the task of one fleet; [`Fleets`] starts and ends them.
+//! - [`boards`]: plans carried to boards, and what they report.
 //! - [`records`], [`state`], [`diff`], [`history`]: what is published.
 //!
 //! Nothing is announced before it is on the disk, so whoever has seen a plan finds it there after a restart.
 
+pub mod boards;
 pub mod build;
 pub mod client;
 pub mod clock;
@@ -39,6 +41,7 @@ pub use manager::{EditError, Fleets, Precondition};
 
 use crate::http::pool::Pool;
 use crate::pipeline::Sizes;
+use boards::Boards;
 use client::Client;
 use ecomap_solver::clock::Clock;
 use ecomap_store::Store;
@@ -58,6 +61,7 @@ struct Shared {
     short: Pool,
     sizes: Sizes,
     services: Services,
+    boards: Boards,
     client: Client,
     /// Id of the last event.
     news: watch::Sender<u64>,

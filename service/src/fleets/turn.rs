@@ -109,14 +109,14 @@ impl Live {
     /// Brings a plan to the disk, and then before everybody's eyes.
     async fn publish(&self, version: u64, plan: PlanRecordDto, now: Timestamp) -> Result<(), Failed> {
         let text = |value: serde_json::Result<String>| value.map_err(|why| Failed::Fault(why.to_string()));
-        let summary = plan.summary;
+        let (summary, result) = (plan.summary, Arc::new(plan.result));
         let row = Plan {
             number: summary.number,
             at: now,
             cause: summary.cause.clone(),
             version,
             summary: text(serde_json::to_string(&summary))?,
-            result: text(serde_json::to_string(&plan.result))?,
+            result: text(serde_json::to_string(&*result))?,
         };
         let event = Event::new(
             Some(&self.fleet.id),
@@ -125,7 +125,7 @@ impl Live {
             &told::brief(&summary).to_string(),
             now,
         );
-        let uid = self.fleet.uid;
+        let (uid, number) = (self.fleet.uid, summary.number);
         let id = self
             .store(move |tx| {
                 tx.add_plan(uid, &row)?;
@@ -138,6 +138,7 @@ impl Live {
             *snapshot = Arc::new(next);
         });
         self.announce(id);
+        self.assign(number, result);
         Ok(())
     }
 
