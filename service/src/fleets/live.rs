@@ -315,7 +315,15 @@ impl Live {
                 (self.fleet.id.clone(), self.shared.sizes, Arc::clone(&self.shared.clock));
             move || {
                 let (before, result) = past.map_or((None, None), |(b, r)| (Some(b), r));
-                Work::new(&id, (version, dto), before.as_ref(), result, saved.as_ref(), &known, (sizes, &clock))
+                Work::new(
+                    &id,
+                    (version, dto),
+                    before.as_ref(),
+                    result,
+                    saved.as_ref(),
+                    &known,
+                    (sizes, &clock),
+                )
             }
         };
         let ticket = match self.shared.solves.submit(ecomap_solver::CancelToken::default(), job) {

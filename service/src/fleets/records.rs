@@ -156,6 +156,12 @@ pub struct TurnDto {
     pub cap_w: BTreeMap<String, Option<f64>>,
     /// Predicted draw by site under the plan that runs from now on.
     pub predicted_w: BTreeMap<String, f64>,
+    /// What the boards of a site reported last, W, where every board of the plan that is on did.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reported_w: BTreeMap<String, f64>,
+    /// What that is, by site: `measured`, `modelled` or `emulated`, several joined by `+`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reported_basis: BTreeMap<String, String>,
     /// Number of that plan.
     pub plan: u64,
     /// Why it was published, when it was in this turn; several joined by `+`.

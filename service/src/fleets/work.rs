@@ -250,6 +250,8 @@ impl Work {
             intensity_g_per_kwh: self.by_zone(&turn.intensity),
             cap_w: self.caps(&turn.caps),
             predicted_w: self.by_site(&watts, |w| *w),
+            reported_w: BTreeMap::new(),
+            reported_basis: BTreeMap::new(),
             plan: running.map_or(0, |r| r.number),
             cause: ecomap_fleet::Row::cause(turn),
             moves: turn.published.iter().map(|p| p.moves as u64).sum(),

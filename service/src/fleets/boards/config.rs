@@ -81,9 +81,8 @@ impl BoardsConfig {
         std::fs::File::open(path).map_err(failed)?.take(LARGEST).read_to_string(&mut text).map_err(failed)?;
         let file: FileDto = toml::from_str(&text).map_err(|e| wrong(e.message().to_owned()))?;
         let key = match (&file.key_file, &file.key_env) {
-            (Some(key), None) => {
-                Key::open(&path.parent().unwrap_or(Path::new(".")).join(key)).map_err(|e| wrong(e.to_string()))?
-            }
+            (Some(key), None) => Key::open(&path.parent().unwrap_or(Path::new(".")).join(key))
+                .map_err(|e| wrong(e.to_string()))?,
             (None, Some(name)) => {
                 let text =
                     std::env::var(name).map_err(|_| wrong(format!("the environment has no `{name}`")))?;

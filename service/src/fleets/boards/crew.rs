@@ -3,10 +3,10 @@
 //! It looks at every board now and then, brings the newest plan to all of them, and tells the fleet's task what a
 //! solve must leave out. Only the newest plan matters: one that was replaced before it was brought out is never sent.
 
+use super::Boards;
 use super::corrected::Corrections;
 use super::outs::{Out, Outs};
 use super::wire::{BoardStateDto, RefusedDto, ReportedDto};
-use super::Boards;
 use crate::fleets::Shared;
 use crate::fleets::clock::wall;
 use crate::fleets::live::Message;
@@ -148,7 +148,8 @@ pub(in crate::fleets) fn hire(
     let (mut members, mut claims) = (BTreeMap::new(), BTreeMap::new());
     for device in &executors.devices {
         let of = |d: &&ecomap_instances::format::scenario_v1::DeviceDto| {
-            d.id == *device || d.count.is_some() && device.rsplit_once('-').is_some_and(|(stem, _)| d.id == stem)
+            d.id == *device
+                || d.count.is_some() && device.rsplit_once('-').is_some_and(|(stem, _)| d.id == stem)
         };
         let Some(described) = scenario.devices.iter().find(of) else { continue };
         let lost = match boards.claim(device, (uid, fleet), &sender) {
@@ -232,7 +233,8 @@ impl Crew {
             }
             let address = self.boards.address(device);
             if member.board.as_ref().map(|(at, _)| at) != address.as_ref() {
-                member.board = address.and_then(|at| Some((at.clone(), self.boards.board(device, &at).ok()?)));
+                member.board =
+                    address.and_then(|at| Some((at.clone(), self.boards.board(device, &at).ok()?)));
             }
             let link = member.board.as_ref().map(|(_, board)| Arc::clone(&board.link));
             asked.push((device.clone(), link));
@@ -251,10 +253,12 @@ impl Crew {
         }));
         let mut events = Vec::new();
         for (device, answer) in answers.await {
-            let answer = answer.and_then(|status| if status.device == device {
-                Ok(status)
-            } else {
-                Err(format!("the agent there is that of `{}`", status.device))
+            let answer = answer.and_then(|status| {
+                if status.device == device {
+                    Ok(status)
+                } else {
+                    Err(format!("the agent there is that of `{}`", status.device))
+                }
             });
             match answer {
                 Ok(status) => events.extend(self.found(&device, status)),
@@ -291,7 +295,8 @@ impl Crew {
         member.next = now + pause;
         let first = member.lost.replace(why.to_owned()).is_none();
         let draws = member.draws_w;
-        let reason = format!("{device} does not answer ({why}); it keeps its plan, others are planned without it");
+        let reason =
+            format!("{device} does not answer ({why}); it keeps its plan, others are planned without it");
         first.then(|| self.event("board_lost", &reason, &json!({ "device": device, "may_draw_w": draws })))
     }
 
@@ -302,15 +307,17 @@ impl Crew {
         self.outs.forgive(now);
         self.outs.boards.clear();
         for (device, member) in &self.members {
-            let refused = self.outs.barred.iter().any(|b| {
-                matches!(&b.what, ecomap_dispatch::Exclusion::Board { device: d } if d == device)
-            });
+            let refused =
+                self.outs.barred.iter().any(
+                    |b| matches!(&b.what, ecomap_dispatch::Exclusion::Board { device: d } if d == device),
+                );
             if member.lost.is_none() && !refused {
                 continue;
             }
-            let least = member.profile.as_ref().and_then(|p| {
-                p.modes.iter().map(|m| m.board_budget().get()).min_by(f64::total_cmp)
-            });
+            let least = member
+                .profile
+                .as_ref()
+                .and_then(|p| p.modes.iter().map(|m| m.board_budget().get()).min_by(f64::total_cmp));
             // When its budget has expired the board is in its safe mode, of the least budget.
             let expired = member.contact.is_some_and(|(at, _)| now > at + Duration::from_secs(self.lease_s));
             let draws = member.draws_w.unwrap_or(0.0);
@@ -419,7 +426,8 @@ impl Crew {
 
     /// Puts the boards into the fleet's picture.
     fn show(&self) {
-        let boards: Vec<BoardStateDto> = self.members.iter().map(|(device, m)| self.picture(device, m)).collect();
+        let boards: Vec<BoardStateDto> =
+            self.members.iter().map(|(device, m)| self.picture(device, m)).collect();
         self.snapshot.send_if_modified(|snapshot| {
             if *snapshot.boards == boards {
                 return false;

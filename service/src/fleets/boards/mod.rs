@@ -155,7 +155,8 @@ impl Boards {
     /// Where a board is: as configured, else as it announced itself.
     fn address(&self, device: &str) -> Option<String> {
         let configured = self.known.get(device)?.clone();
-        configured.or_else(|| self.registry.boards().get(device).map(|seen| seen.registration.address.clone()))
+        configured
+            .or_else(|| self.registry.boards().get(device).map(|seen| seen.registration.address.clone()))
     }
 
     /// A way to the board at `address`.

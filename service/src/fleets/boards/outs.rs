@@ -141,9 +141,10 @@ fn barred(
         // A board that cannot run a model in one power mode cannot run it in another.
         Exclusion::Option { device, tenant: whose, family, tier, segments, .. } => {
             let same = segments.iter().map(|s| (s.from_block, s.to_block, Some(s.unit.as_str())));
-            let own = host.segments.iter().map(|s| {
-                (s.from as u64, s.to as u64, class.units.get(s.unit).map(|u| u.as_str()))
-            });
+            let own = host
+                .segments
+                .iter()
+                .map(|s| (s.from as u64, s.to as u64, class.units.get(s.unit).map(|u| u.as_str())));
             on(device)
                 && tenant.id.as_str() == whose
                 && tenant.family == *family

@@ -156,7 +156,13 @@ impl Crew {
         let mut events = Vec::new();
         for one in failed {
             self.refuse(&one.device, plan.number, "", &one.reason);
-            let _ = self.bar(&one.exclude.iter().filter(|e| !matches!(e, Exclusion::Board { .. })).cloned().collect::<Vec<_>>());
+            let _ = self.bar(
+                &one.exclude
+                    .iter()
+                    .filter(|e| !matches!(e, Exclusion::Board { .. }))
+                    .cloned()
+                    .collect::<Vec<_>>(),
+            );
             if let Some(member) = self.members.get_mut(&one.device) {
                 member.draws_w = one.may_draw_w.or(member.draws_w);
             }
