@@ -110,6 +110,8 @@ pub(super) struct Crew {
     pub(super) claims: BTreeMap<String, u64>,
     pub(super) members: BTreeMap<String, Member>,
     pub(super) outs: Outs,
+    /// What the fleet's task knows of them.
+    told: Outs,
     pub(super) dispatcher: Dispatcher,
     /// Last version used.
     pub(super) version: u64,
@@ -182,6 +184,7 @@ pub(in crate::fleets) fn hire(
         claims,
         members,
         outs: Outs::default(),
+        told: Outs::default(),
         version: 0,
         renewal: 0,
         renewed: Duration::ZERO,
@@ -303,7 +306,6 @@ impl Crew {
     /// Works out what a solve must leave out, and tells the fleet's task when that changed.
     fn reckon(&mut self) {
         let now = self.shared.clock.now();
-        let before = self.outs.clone();
         self.outs.forgive(now);
         self.outs.boards.clear();
         for (device, member) in &self.members {
@@ -324,9 +326,10 @@ impl Crew {
             let reserve_w = if expired { least.map_or(draws, |least| draws.min(least)) } else { draws };
             self.outs.boards.insert(device.clone(), Out { site: member.site.clone(), reserve_w });
         }
-        let same = before.boards == self.outs.boards
-            && before.barred.iter().map(|b| &b.what).eq(self.outs.barred.iter().map(|b| &b.what));
+        let same = self.told.boards == self.outs.boards
+            && self.told.barred.iter().map(|b| &b.what).eq(self.outs.barred.iter().map(|b| &b.what));
         if !same {
+            self.told = self.outs.clone();
             self.message(Message::Boards(Arc::new(self.outs.clone())));
         }
     }
