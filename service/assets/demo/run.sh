@@ -44,13 +44,13 @@ cores = [$(($(nproc) > 1 ? 1 : 0))]
 [[load]]
 tenant = "door-badge"
 kind = "poisson"
-rate_per_s = 3
+rate_per_s = 6
 seed = 1
 
 [[load]]
 tenant = "desk-occupancy"
 kind = "poisson"
-rate_per_s = 1
+rate_per_s = 2
 seed = 2
 
 [agent]
