@@ -21,16 +21,18 @@
 
 use clap::Parser;
 use ecomap_benches::quantile;
-use ecomap_estimator::calibrate::{Calibration, Latencies, Observation, Placed, Predicted, Settings as Learn};
+use ecomap_estimator::calibrate::{
+    Calibration, Latencies, Observation, Placed, Predicted, Settings as Learn,
+};
 use ecomap_estimator::predictor::{DevicePlan, Task as Asked, TaskPrediction};
 use ecomap_estimator::{Predictor, Roofline};
 use ecomap_executor::clock::{Clock, SystemClock};
+use ecomap_executor::config;
 use ecomap_executor::load::{Load, LoadReport, Pattern, Running};
 use ecomap_executor::orders::{Orders, Segment, Task};
 use ecomap_executor::repository::command::{self, Action};
 use ecomap_executor::runtime::ort::OrtRuntime;
 use ecomap_executor::runtime::{PlanVersion, Runtime};
-use ecomap_executor::config;
 use ecomap_instances::ids::ModeIx;
 use ecomap_instances::instance::Quantiles;
 use ecomap_instances::profile::{Profile, UnitKind};
@@ -149,13 +151,22 @@ impl Board {
     }
 
     /// Runs tenants (model, unit, rate) together.
-    fn run(&mut self, id: &str, tenants: &[(usize, usize, f64)], seconds: f64) -> Result<Run, Box<dyn Error>> {
+    fn run(
+        &mut self,
+        id: &str,
+        tenants: &[(usize, usize, f64)],
+        seconds: f64,
+    ) -> Result<Run, Box<dyn Error>> {
         self.version += 1;
         let tasks = tenants.iter().enumerate().map(|(n, &(model, unit, rate_per_s))| Task {
             tenant: format!("t{n}"),
             family: MODELS[model].0.to_owned(),
             tier: MODELS[model].1.to_owned(),
-            segments: vec![Segment { unit: UNITS[unit].to_owned(), from_block: 0, to_block: self.blocks[model] }],
+            segments: vec![Segment {
+                unit: UNITS[unit].to_owned(),
+                from_block: 0,
+                to_block: self.blocks[model],
+            }],
             rate_per_s,
             slo: None,
             predicted_ms: [0.0, 0.0],
@@ -187,7 +198,8 @@ impl Board {
         std::thread::sleep(Duration::from_secs_f64(seconds));
         let reports: Vec<LoadReport> = loads.into_iter().map(Running::stop).collect();
         let tenants = tenants.iter().zip(reports);
-        let tenants = tenants.map(|(&(model, unit, rate_per_s), report)| measured(model, unit, rate_per_s, &report));
+        let tenants =
+            tenants.map(|(&(model, unit, rate_per_s), report)| measured(model, unit, rate_per_s, &report));
         Ok(Run { id: id.to_owned(), tenants: tenants.collect() })
     }
 }
@@ -219,7 +231,8 @@ fn draw(seed: u64, n: u64, alone: &Alone) -> Vec<(usize, usize, f64)> {
         (0..count).map(|_| (rng.random_range(0..MODELS.len()), rng.random_range(0..UNITS.len()))).collect();
     let loads: Vec<f64> = UNITS.iter().map(|_| rng.random_range(0.15..0.6)).collect();
     let shares: Vec<f64> = who.iter().map(|_| rng.random_range(0.3..1.0)).collect();
-    let total = |unit: usize| who.iter().zip(&shares).filter(|((_, u), _)| *u == unit).map(|(_, s)| s).sum::<f64>();
+    let total =
+        |unit: usize| who.iter().zip(&shares).filter(|((_, u), _)| *u == unit).map(|(_, s)| s).sum::<f64>();
     let rate = |(&(model, unit), share): (&(usize, usize), &f64)| {
         let load = loads[unit] * share / total(unit);
         (model, unit, 1e3 * load / alone[&(model, unit)])
@@ -301,7 +314,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     let args = Args::parse();
     let mut known: BTreeMap<String, Run> = BTreeMap::new();
     if let Ok(text) = std::fs::read_to_string(&args.records) {
-        known.extend(text.lines().filter_map(|l| serde_json::from_str::<Run>(l).ok()).map(|r| (r.id.clone(), r)));
+        known.extend(
+            text.lines().filter_map(|l| serde_json::from_str::<Run>(l).ok()).map(|r| (r.id.clone(), r)),
+        );
     }
     let mut board = Board::open(&args)?;
     let mut file = OpenOptions::new().create(true).append(true).open(&args.records)?;
