@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # What `make run` starts: the service with its demonstration fleet, one executor on this machine's cores that runs real
 # models, and three emulated Jetsons. Everything listens on the loopback, from the service's port upwards; no network is
-# needed. Each board ends when its standard input does, and the other end of that pipe belongs to the service: however
+# needed once it is built. Each board ends when its standard input does, and the other end of that pipe belongs to the service: however
 # the service ends, the boards end with it.
 #
 #   run.sh FOLDER LISTEN [ARGUMENTS OF ecomap serve...]

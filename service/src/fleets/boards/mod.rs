@@ -8,13 +8,14 @@
 //!
 //! - [`config`]: which boards there are and where; addresses are the operator's.
 //! - [`Boards`]: who may speak, and which fleet a board belongs to.
-//! - `crew`, `rounds`: one task for each fleet with boards; it alone speaks to them.
+//! - `crew`, `looks`, `rounds`: one task for each fleet with boards; it alone speaks to them.
 //! - `reports`: what reports teach. [`corrected`]: predictions after that.
 //! - [`outs`]: what a solve leaves out because boards refuse it, or do not answer.
 
 pub mod config;
 pub mod corrected;
 mod crew;
+mod looks;
 pub mod outs;
 mod reports;
 mod rounds;

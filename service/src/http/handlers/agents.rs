@@ -3,7 +3,7 @@
 use super::fleet_plans::each;
 use super::fleets::stored;
 use super::{Head, answer, json, no_parameters, read_body};
-use crate::fleets::manager::ReportError;
+use crate::fleets::taken::ReportError;
 use crate::http::body::BodyStream;
 use crate::http::fleet_routes::no_fleet;
 use crate::http::params::integer;
