@@ -40,7 +40,8 @@ SETS = {
     "lookup-1000x10": (1000, 10, 10, "lookup", 1e-3, []),
 }
 COLUMNS = "set,tenants,options,rows,seed,solver,version,threads,asked_gap,seconds,value,bound,gap,status".split(",")
-CHANGES = 5
+# Changes of the cap that a peer answers, seconds each, and that Ecomap answers; the first are the same.
+CHANGES, OWN_CHANGES = 5, 20
 
 
 class Instance:
@@ -391,7 +392,7 @@ def instance_rows(args, name, seed, folder):
         if what == "deadline":
             own += ["--limit", 1, "--repeat", 1]
         elif what == "resolve":
-            own += ["--changes", CHANGES]
+            own += ["--changes", OWN_CHANGES]
         answers, _ = lines([str(x) for x in own], 600)
         for answer in answers:
             status = "fits" if answer["fits"] else "WRONG PLAN"

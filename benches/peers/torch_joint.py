@@ -1,9 +1,9 @@
 """The same network in PyTorch and through ONNX Runtime in the product, side by side, in one run.
 
-    python benches/peers/torch_joint.py --checkpoint OUT/full.pt --bin target/release/joint [--threads 2] [--rounds 3]
+    python benches/peers/torch_joint.py --bin target/release/joint [--checkpoint OUT/full.pt] [--threads 2] [--rounds 3]
 
 Prints one row a batch size: predictions per second of PyTorch (eager, inference mode, same padded shapes) and of
-`joint`, and their ratio. Rounds alternate, so that other load on the machine hits both.
+`joint`, and their ratio. Without a checkpoint of `make train` the weights are random, which costs the same. Rounds alternate, so that other load on the machine hits both.
 """
 
 import argparse
@@ -38,16 +38,17 @@ def inputs(plans):
 
 def main():
     args = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    args.add_argument("--checkpoint", type=pathlib.Path, required=True)
+    args.add_argument("--checkpoint", type=pathlib.Path)
     args.add_argument("--bin", type=pathlib.Path, required=True)
     args.add_argument("--threads", type=int, default=2)
     args.add_argument("--rounds", type=int, default=3)
     args.add_argument("--seconds", type=float, default=2)
     args = args.parse_args()
     torch.set_num_threads(args.threads)
-    saved = torch.load(args.checkpoint, weights_only=True)
     model = Joint()
-    model.load_state_dict(saved["kept"] or saved["average"])
+    if args.checkpoint:
+        saved = torch.load(args.checkpoint, weights_only=True)
+        model.load_state_dict(saved["kept"] or saved["average"])
     model.eval()
     best = {}
     for _ in range(args.rounds):

@@ -5,7 +5,8 @@
 //!
 //! 1. the parent writes a `Task` and keeps the pipe open: closing it asks the child to stop;
 //! 2. the child writes a `Line` for each better bound and plan, and one with its answer;
-//! 3. the child has a grace beyond its limit, then it is killed. Whenever it ends without an answer, however that
+//! 3. the child has a grace beyond its limit, then it is killed; without a limit, when it said nothing for a minute.
+//!    Whenever it ends without an answer, however that
 //!    came, the best plan it had reported is the answer, with the best bound; if it had none, `greedy` finds one.
 //!
 //! Nothing that the child says is taken on trust: plans pass the checker here.
@@ -18,9 +19,10 @@ use ecomap_instances::ids::{DeviceIx, ModeIx, OptionIx};
 use ecomap_instances::objective::Term;
 use ecomap_instances::plan::{Assignment, Pick, Status, Termination, relative_gap};
 use ecomap_solver::checker::check;
-use ecomap_solver::clock::SystemClock;
+use ecomap_solver::clock::{Clock as _, SystemClock};
 use ecomap_solver::{
-    CancelToken, Certificate, Incumbent, Level, Observer, Solution, SolveOptions, SolverError, by_name,
+    CancelToken, Certificate, Incumbent, Level, Observer, Solution, SolveOptions, Solver, SolverError,
+    by_name,
 };
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
@@ -36,6 +38,11 @@ const GRACE: Duration = Duration::from_secs(2);
 const TICK: Duration = Duration::from_millis(20);
 /// Longest line taken from a child, in bytes.
 const LINE: u64 = 1 << 28;
+/// How long a child without a time limit may say nothing: HiGHS was seen to stay in a step of presolve for more than
+/// twenty minutes, where neither its limits nor its callbacks reach (`HPresolve::strengthenInequalities`).
+pub const SILENCE: Duration = Duration::from_secs(60);
+/// The solver that fleets use.
+const EXACT: &str = "exact";
 /// From so many options on, [`Isolation::Large`] takes a process.
 const LARGE: usize = 2_000;
 
@@ -58,6 +65,8 @@ pub struct Isolated {
     pub isolation: Isolation,
     /// This program.
     pub program: PathBuf,
+    /// How long a child without a time limit may say nothing.
+    pub silence: Duration,
 }
 
 impl Isolated {
@@ -69,6 +78,39 @@ impl Isolated {
             Isolation::Large => instance.option_count() >= LARGE,
             Isolation::Always => true,
         }
+    }
+}
+
+/// The exact solver, in a child process for the problems that [`Isolated`] takes: what fleets and replays solve with.
+#[derive(Debug)]
+pub struct Apart(pub Isolated);
+
+impl Solver for Apart {
+    fn name(&self) -> &'static str {
+        EXACT
+    }
+
+    fn summary(&self) -> &'static str {
+        "exact, in a process that can be killed"
+    }
+
+    fn is_exact(&self) -> bool {
+        true
+    }
+
+    fn solve(
+        &self,
+        instance: &Instance,
+        options: &SolveOptions,
+        observer: &mut dyn Observer,
+    ) -> Result<Solution, SolverError> {
+        if !self.0.takes(instance) {
+            return by_name(EXACT)?.solve(instance, options, observer);
+        }
+        solve(&self.0, EXACT, instance, options, observer).map_err(|e| match e {
+            ServiceError::Solver(own) => own,
+            other => SolverError::Process(format!("{:#}", anyhow::Error::from(other))),
+        })
     }
 }
 
@@ -173,9 +215,16 @@ pub fn solve(
     let deadline = options.time_limit.map(|limit| begun + limit + GRACE);
     let (mut best, mut dual, mut nodes): (Option<Assignment>, Option<f64>, u64) = (None, None, 0);
     let mut asked: Option<Duration> = None;
-    let mut killed = false;
+    let mut killed = None;
+    // The caller's clock may be a virtual one that stands still during a solve.
+    let wall = SystemClock::new();
+    let mut heard = wall.now();
     let done = loop {
-        match lines.recv_timeout(TICK) {
+        let line = lines.recv_timeout(TICK);
+        if line.is_ok() {
+            heard = wall.now();
+        }
+        match line {
             Ok(Line::Progress { primal, dual: bound, nodes: so_far, .. }) => {
                 (dual, nodes) = (bound.or(dual), so_far);
                 let elapsed = clock.now().saturating_sub(begun);
@@ -206,8 +255,9 @@ pub fn solve(
             hold = None; // the child sees its input end, and stops
         }
         let late = deadline.is_some_and(|d| now >= d) || asked.is_some_and(|at| now >= at + GRACE);
-        if late {
-            killed = true;
+        let silent = deadline.is_none() && wall.now() >= heard + isolated.silence;
+        if late || silent {
+            killed = Some(if late { "was stopped, being late" } else { "was stopped, having gone silent" });
             break None;
         }
     };
@@ -216,8 +266,7 @@ pub fn solve(
     match done {
         Some(done) => Ok(finished(*done, solver, instance, options, objective)),
         None => {
-            let why =
-                if killed { "was stopped, being late".to_owned() } else { format!("ended early ({exit})") };
+            let why = killed.map_or_else(|| format!("ended early ({exit})"), str::to_owned);
             tracing::warn!(exit, killed, "the solver process gave no answer");
             interrupted(&why, best, dual, nodes, solver, instance, options)
         }

@@ -56,6 +56,9 @@ pub enum SolverError {
         /// End-to-end latency of the option without co-runners.
         isolated_ms: f64,
     },
+    /// The process that was to solve could not be started or asked.
+    #[error("the solver process failed: {0}")]
+    Process(String),
     /// Writing a model file failed.
     #[error("cannot write {path}")]
     Write {

@@ -5,7 +5,7 @@
 //! ```
 //!
 //! 1. A repository of published architectures is made once, with synthetic weights (they cost what trained ones cost).
-//! 2. Each model is run alone on each unit, at a tenth of the load that it can bear: its *profile*.
+//! 2. Each model is run alone on each unit, by a periodic stream at a fifth of the load that it can bear: its *profile*.
 //! 3. Plans are drawn by seed: 2 to 4 tenants, each a model on a unit with Poisson requests, all of a unit together at
 //!    0.15 to 0.6 of it. The executor prepares, commits and serves each for `--seconds`, driven by its load generator.
 //!
@@ -63,6 +63,10 @@ const MODELS: [(&str, &str); 8] = [
 ];
 /// The board's units.
 const UNITS: [&str; 2] = ["cpu0", "cpu1"];
+/// Load of a unit by a model alone.
+const LOAD_ALONE: f64 = 0.2;
+/// Requests of a model alone, about.
+const ANSWERS_ALONE: f64 = 30.0;
 /// Objective over profiled p95.
 const SLO: f64 = 1.5;
 
@@ -188,7 +192,10 @@ impl Board {
         for (n, &(_, _, rate_per_s)) in tenants.iter().enumerate() {
             let load = Load {
                 tenant: format!("t{n}").as_str().into(),
-                pattern: Pattern::Poisson { rate_per_s },
+                pattern: match tenants.len() {
+                    1 => Pattern::Periodic { rate_per_s },
+                    _ => Pattern::Poisson { rate_per_s },
+                },
                 seed: seed(n),
                 within: None,
                 requests: None,
@@ -335,10 +342,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut alone = Alone::new();
     for model in 0..MODELS.len() {
         for unit in 0..UNITS.len() {
-            // A first guess of the rate from a second at five a second, then a tenth of the unit.
-            let guess = get(&mut board, format!("guess-{model}-{unit}"), &[(model, unit, 5.0)], 1.5)?;
-            let rate = (100.0 / guess.tenants[0].p50_ms.max(0.1)).min(50.0);
-            let run = get(&mut board, format!("alone-{model}-{unit}"), &[(model, unit, rate)], args.alone)?;
+            // A first guess from two seconds, then so many requests that the median means something.
+            let guess = get(&mut board, format!("guess-{model}-{unit}"), &[(model, unit, 3.0)], 2.0)?;
+            let rate = (1e3 * LOAD_ALONE / guess.tenants[0].p50_ms.max(1.0)).min(50.0);
+            let seconds = args.alone.max(ANSWERS_ALONE / rate);
+            let run = get(&mut board, format!("alone-{model}-{unit}"), &[(model, unit, rate)], seconds)?;
+            if run.tenants[0].answered == 0 {
+                return Err(format!("{} answered nothing in {seconds:.1} s alone", MODELS[model].1).into());
+            }
             alone.insert((model, unit), run.tenants[0].p50_ms);
         }
     }

@@ -17,7 +17,7 @@ use ecomap_instances::plan::Assignment;
 use ecomap_instances::units::{GramsPerKwh, Watts};
 use ecomap_solver::checker::{self, Verdict};
 use ecomap_solver::resolve::{BudgetChange, Resolver, Standing};
-use ecomap_solver::{CancelToken, Solution, SolveOptions};
+use ecomap_solver::{CancelToken, Solution, SolveOptions, Solver};
 use jiff::{SignedDuration, Timestamp};
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -196,6 +196,13 @@ impl Controller {
         }
     }
 
+    /// Lets `solver` do the exact solves, see [`Resolver::with_prover`].
+    #[must_use]
+    pub fn with_prover(mut self, solver: Arc<dyn Solver>) -> Self {
+        self.resolver = self.resolver.with_prover(solver);
+        self
+    }
+
     /// Looks for better plans another way from the next turn on.
     pub fn set_effort(&mut self, effort: Effort) {
         self.settings.effort = effort;
@@ -217,7 +224,7 @@ impl Controller {
             value: verdict.evaluation.value,
             bound: None,
             loss: loss(&verdict),
-            power: verdict.evaluation.sites.iter().map(|s| s.power).collect(),
+            power: drawn(&verdict),
             moves: 0,
             plan,
             solution: None,
@@ -401,10 +408,15 @@ impl Controller {
         self.environment(&intensity, &caps)?;
         if let Some(running) = &self.running
             && !under(&running.power, &caps)
-            && let Some(standing) = self.resolver.at_once(&change(&caps), &running.plan)?
         {
-            let published = self.publish(&standing, now, Cause::Cap)?;
-            turn.published.push(published);
+            let mut found = self.resolver.at_once(&change(&caps), &running.plan)?;
+            if found.as_ref().is_some_and(|s| !under(&drawn(&s.verdict), &caps)) {
+                found = self.resolver.at_once(&change(&lower(&caps)), &running.plan)?;
+                self.resolver.set_budgets(&change(&caps))?;
+            }
+            if let Some(standing) = found {
+                turn.published.push(self.publish(&standing, now, Cause::Cap)?);
+            }
         }
         turn.forced_off = self.forced_off(&caps);
         Ok(turn)
@@ -417,7 +429,15 @@ impl Controller {
     /// As [`step`](Self::step).
     pub fn finish(&mut self, turn: &mut Turn) -> Result<(), FleetError> {
         self.last = Some((turn.at, turn.intensity.clone()));
-        let found = self.sought(turn)?;
+        let mut found = self.sought(turn)?;
+        if let Found::Plan(standing) = &found
+            && !under(&drawn(&standing.verdict), &turn.caps)
+        {
+            self.resolver.set_budgets(&change(&lower(&turn.caps)))?;
+            let again = self.sought(turn);
+            self.resolver.set_budgets(&change(&turn.caps))?;
+            found = again?;
+        }
         self.replace(&found, turn)?;
         self.changed = None;
         turn.forced_off = self.forced_off(&turn.caps);
@@ -564,10 +584,9 @@ impl Controller {
         let caps: Vec<Option<Watts>> = self.resolver.instance().sites.iter().map(|s| s.cap).collect();
         let plan = standing.plan.clone();
         let verdict = self.judge(&plan);
-        let power: Vec<Watts> = verdict.evaluation.sites.iter().map(|s| s.power).collect();
+        let power = drawn(&verdict);
         if !verdict.passes() || !under(&power, &caps) {
-            let what = verdict.violations.first().map_or_else(String::new, |v| v.subject.clone());
-            return Err(FleetError::Refused(what));
+            return Err(FleetError::Refused(refused(&verdict, &power, &caps)));
         }
         let moves = self
             .running
@@ -657,6 +676,30 @@ fn under(power: &[Watts], caps: &[Option<Watts>]) -> bool {
         .iter()
         .zip(caps)
         .all(|(p, cap)| cap.is_none_or(|c| p.get() <= c.get() + TOLERANCE * c.get().max(1.0)))
+}
+
+/// Caps so much lower that a plan which keeps them within the checker's tolerance keeps these without one.
+fn lower(caps: &[Option<Watts>]) -> Vec<Option<Watts>> {
+    let one = |cap: Watts| Watts::new((cap.get() - 2.0 * checker::TOLERANCE * cap.get().max(1.0)).max(0.0));
+    caps.iter().map(|cap| cap.map(one)).collect()
+}
+
+/// What a plan draws, by site.
+fn drawn(verdict: &Verdict) -> Vec<Watts> {
+    verdict.evaluation.sites.iter().map(|s| s.power).collect()
+}
+
+/// Why a plan is not published.
+fn refused(verdict: &Verdict, power: &[Watts], caps: &[Option<Watts>]) -> String {
+    if let Some(violation) = verdict.violations.first() {
+        return violation.subject.clone();
+    }
+    let over =
+        power.iter().zip(caps).enumerate().find(|(_, (p, cap))| cap.is_some_and(|c| p.get() > c.get()));
+    over.map_or_else(
+        || "no row is named".to_owned(),
+        |(site, (p, cap))| format!("site {site} draws {} W of {} W", p.get(), cap.map_or(0.0, Watts::get)),
+    )
 }
 
 fn told(caps: &[Option<Watts>]) -> String {

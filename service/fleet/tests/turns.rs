@@ -43,6 +43,20 @@ fn grams(value: f64) -> Vec<Vec<GramsPerKwh>> {
 
 const LEFT: SignedDuration = SignedDuration::from_hours(12);
 
+/// The checker lets a plan draw a millionth more than the cap; what is published does not.
+#[test]
+fn a_plan_above_its_cap_by_less_than_the_checkers_tolerance_is_not_published() {
+    let mut fleet = controller();
+    fleet.step(at(0), &grams(100.0), LEFT).unwrap();
+    let drawn = fleet.running().unwrap().power[0].get();
+    let cap = drawn * (1.0 - 4e-7);
+    assert!((11.0..20.0).contains(&cap), "no intensity gives a cap of {cap} W");
+    let turn = fleet.step(at(1), &grams(100.0 + (20.0 - cap) * 500.0 / 9.0), LEFT).unwrap();
+    let now = turn.caps[0].unwrap().get();
+    assert!(now < drawn && drawn - now < 1e-6 * drawn, "the cap is {now} W, the plan drew {drawn} W");
+    assert!(fleet.running().unwrap().power[0].get() <= now);
+}
+
 #[test]
 fn a_fallen_cap_is_answered_by_the_first_half_from_what_is_stored() {
     let mut fleet = controller();

@@ -5,6 +5,7 @@ use super::table::{Table, number, percent};
 use super::{Exit, out, parse_gap};
 use crate::input;
 use crate::pipeline::{self, Sizes};
+use crate::worker::{Apart, Isolated, Isolation, SILENCE};
 use anyhow::{Context as _, bail};
 use ecomap_carbon::policy::{Allowance, Range};
 use ecomap_carbon::source::synthetic;
@@ -140,6 +141,10 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     };
     let settings = Settings { options: options.clone(), gain: args.gain, effort };
     let mut controller = Controller::new(priced.instance, zone_of, budgets, settings);
+    if let Ok(program) = std::env::current_exe() {
+        let isolated = Isolated { isolation: Isolation::Large, program, silence: SILENCE };
+        controller = controller.with_prover(Arc::new(Apart(isolated)));
+    }
     let cancel = options.cancel.clone();
     cancel_on_interrupt(cancel);
     let begun = clock.now();

@@ -9,7 +9,7 @@ use crate::http::server::signals;
 use crate::http::{Config, Server};
 use crate::input;
 use crate::pipeline::{self, Sizes};
-use crate::worker::{Isolated, Isolation};
+use crate::worker::{Isolated, Isolation, SILENCE};
 use ecomap_instances::format::Format;
 use ecomap_solver::clock::SystemClock;
 use std::io::IsTerminal;
@@ -126,7 +126,11 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         demo: !args.no_demo,
         fleet_workers: args.fleet_workers.map_or(defaults.fleet_workers, usize::from),
         max_streams: usize::from(args.max_streams),
-        isolated: std::env::current_exe().ok().map(|program| Isolated { isolation: args.isolate, program }),
+        isolated: std::env::current_exe().ok().map(|program| Isolated {
+            isolation: args.isolate,
+            program,
+            silence: SILENCE,
+        }),
         access: args.access.access()?,
         jobs: args.jobs.jobs(),
         otlp: args.access.otlp()?,

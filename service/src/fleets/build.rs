@@ -7,6 +7,7 @@ use super::wire::{ControlDto, FleetDto, GroupDto, PolicyDto, SignalDto, SourceDt
 use crate::ServiceError;
 use crate::input;
 use crate::pipeline::{self, Loaded, Priced, Sizes};
+use crate::worker::{Apart, Isolated};
 use ecomap_carbon::policy::{Allowance, EmissionRate, Linear, PolicyError, Range, Steps};
 use ecomap_carbon::source::synthetic;
 use ecomap_carbon::source::trace::{Foresight, Trace};
@@ -241,7 +242,7 @@ pub fn build(
     dto: FleetDto,
     before: Option<&Before>,
     known: &Known,
-    (sizes, clock): (Sizes, &Arc<dyn Clock>),
+    (sizes, isolated, clock): (Sizes, Option<Isolated>, &Arc<dyn Clock>),
 ) -> Result<Built, ServiceError> {
     let catalog = input::catalog()?;
     let absent = absent(&dto, &known.outs);
@@ -284,6 +285,9 @@ pub fn build(
     let traced = budgets.groups().iter().any(|g| g.traced.is_some());
     let mut controller = Controller::new(priced.instance.clone(), zone_of, budgets, settings);
     controller.reserve(known.outs.reserved(scenario.sites.iter().map(|s| s.id.as_str())));
+    if let Some(isolated) = isolated {
+        controller = controller.with_prover(Arc::new(Apart(isolated)));
+    }
     if let Some(before) = before {
         let Before { number, at, cause, changed, .. } = *before;
         controller.resume(Past { number, at, cause, plan, changed });

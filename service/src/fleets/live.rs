@@ -309,19 +309,12 @@ impl Live {
         self.hire(&dto, past.as_ref());
         let known = self.known.clone();
         let job = {
-            let (id, sizes, clock) =
-                (self.fleet.id.clone(), self.shared.sizes, Arc::clone(&self.shared.clock));
+            let (id, isolated) = (self.fleet.id.clone(), self.shared.isolated.clone());
+            let (sizes, clock) = (self.shared.sizes, Arc::clone(&self.shared.clock));
             move || {
                 let (before, result) = past.map_or((None, None), |(b, r)| (Some(b), r));
-                Work::new(
-                    &id,
-                    (version, dto),
-                    before.as_ref(),
-                    result,
-                    saved.as_ref(),
-                    &known,
-                    (sizes, &clock),
-                )
+                let means = (sizes, isolated, &clock);
+                Work::new(&id, (version, dto), before.as_ref(), result, saved.as_ref(), &known, means)
             }
         };
         let ticket = match self.shared.solves.submit(ecomap_solver::CancelToken::default(), job) {

@@ -15,6 +15,7 @@ use super::wire::{ControlDto, FleetDto};
 use crate::ServiceError;
 use crate::http::pool::{Pool, Refused};
 use crate::pipeline::Sizes;
+use crate::worker::Isolated;
 use ecomap_instances::issue::Issues;
 use ecomap_solver::CancelToken;
 use ecomap_solver::clock::Clock;
@@ -118,7 +119,7 @@ impl Fleets {
         (services, boards): (Services, Boards),
         (threads, most): (usize, usize),
         short: &Pool,
-        sizes: Sizes,
+        (sizes, isolated): (Sizes, Option<Isolated>),
         clock: &Arc<dyn Clock>,
     ) -> Result<Self, ServiceError> {
         let pool = |name: &str, threads: usize| {
@@ -132,6 +133,7 @@ impl Fleets {
             urgent: pool("urgent", 1)?,
             short: short.clone(),
             sizes,
+            isolated,
             services,
             boards,
             client: Client::new()?,

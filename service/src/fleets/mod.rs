@@ -44,6 +44,7 @@ pub use manager::{EditError, Fleets, Precondition};
 
 use crate::http::pool::Pool;
 use crate::pipeline::Sizes;
+use crate::worker::Isolated;
 use boards::Boards;
 use client::Client;
 use ecomap_solver::clock::Clock;
@@ -63,6 +64,8 @@ struct Shared {
     /// For checks of documents.
     short: Pool,
     sizes: Sizes,
+    /// Where exact solves run that may keep HiGHS busy.
+    isolated: Option<Isolated>,
     services: Services,
     boards: Boards,
     client: Client,

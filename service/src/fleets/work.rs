@@ -8,6 +8,7 @@ use super::state::{DeviceDto, SiteDto, TenantDto, WorthDto};
 use super::wire::FleetDto;
 use crate::ServiceError;
 use crate::pipeline::Sizes;
+use crate::worker::Isolated;
 use ecomap_carbon::policy::Clip;
 use ecomap_fleet::{Cause, FleetError, Meter, Published, Turn};
 use ecomap_instances::format::result_v1::{PlanDto, ResultDto};
@@ -70,9 +71,9 @@ impl Work {
         last: Option<Arc<ResultDto>>,
         saved: Option<&Saved>,
         known: &Known,
-        with: (Sizes, &Arc<dyn Clock>),
+        means: (Sizes, Option<Isolated>, &Arc<dyn Clock>),
     ) -> Result<Self, ServiceError> {
-        let built = build::build(dto, before, known, with)?;
+        let built = build::build(dto, before, known, means)?;
         let mut work = Self { fleet: fleet.to_owned(), version, built, last };
         if let Some(saved) = saved {
             work.restore(saved);

@@ -41,5 +41,5 @@ mod solve;
 mod sweep;
 
 pub use problem::{Builder, Problem, ProblemError};
-pub use solve::{Answer, Limits, solve, solve_from};
+pub use solve::{Answer, Limits, between, solve, solve_from};
 pub use sweep::Certificate;

@@ -11,7 +11,7 @@
 //! answer with a certified gap by lookup, without a solve; [`Pool::resolve`] goes on from there.
 
 use crate::problem::{Problem, ProblemError, tolerance};
-use crate::solve::{Answer, Limits, solve, solve_from};
+use crate::solve::{Answer, Limits, between, solve, solve_from};
 
 /// Largest size of a pool in stored numbers (8 bytes each).
 const DEFAULT_NUMBERS: usize = 64 << 20;
@@ -41,6 +41,8 @@ struct Priced {
     prices: Vec<f64>,
     /// K(λ) of equation (23).
     constant: f64,
+    /// Capacities that they were found for.
+    at: Vec<f64>,
 }
 
 /// A plan, what it is worth and what it uses.
@@ -135,6 +137,25 @@ impl Pool {
         best
     }
 
+    /// Prices to begin at: between the tightest and the tightest of those found on the other side of `capacity`.
+    fn start(&self, capacity: &[f64]) -> Option<Vec<f64>> {
+        let (near, _) = self.tightest(capacity)?;
+        let towards = |p: &Priced| {
+            let steps = near.at.iter().zip(&p.at).zip(capacity);
+            steps
+                .map(|((a, b), c)| (a - c) / c.abs().max(1e-300) * ((b - c) / c.abs().max(1e-300)))
+                .sum::<f64>()
+        };
+        let across = self.priced.iter().filter(|p| towards(p) < 0.0);
+        let across = across
+            .map(|p| (p, p.constant + p.prices.iter().zip(capacity).map(|(p, c)| p * c).sum::<f64>()))
+            .min_by(|a, b| a.1.total_cmp(&b.1));
+        Some(match across {
+            Some((far, _)) => between((&near.at, &near.prices), (&far.at, &far.prices), capacity),
+            None => near.prices.clone(),
+        })
+    }
+
     /// The best stored plan that fits `capacity`, with the best stored bound. No solve.
     #[must_use]
     pub fn lookup(&self, capacity: &[f64]) -> Lookup {
@@ -159,7 +180,7 @@ impl Pool {
             return Ok(self.stored(&known, capacity));
         }
         self.problem.set_capacity(capacity)?;
-        let start = self.tightest(capacity).map(|(priced, _)| priced.prices.clone());
+        let start = self.start(capacity);
         let mut answer = match start {
             Some(prices) => solve_from(&self.problem, &prices, limits),
             None => solve(&self.problem, limits),
@@ -187,7 +208,11 @@ impl Pool {
     fn keep(&mut self, answer: &Answer) {
         if answer.bound.is_finite() && answer.prices.iter().all(|p| p.is_finite()) {
             let priced: f64 = answer.prices.iter().zip(self.problem.capacity()).map(|(p, c)| p * c).sum();
-            self.priced.push(Priced { prices: answer.prices.clone(), constant: answer.bound - priced });
+            self.priced.push(Priced {
+                prices: answer.prices.clone(),
+                constant: answer.bound - priced,
+                at: self.problem.capacity().to_vec(),
+            });
             if self.priced.len() > self.most {
                 self.priced.remove(0);
             }

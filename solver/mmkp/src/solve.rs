@@ -13,6 +13,9 @@ const FIELDS: [usize; 5] = [14, 20, 28, 40, 60];
 const LEAST: [usize; 5] = [100, 140, 200, 300, 500];
 /// Work of a field in the first round; it doubles.
 const SLICE: u64 = 400_000;
+/// Regret of the options that a short search is given, relative to the spread, and its work.
+const NEARBY: f64 = 0.02;
+const SHORT: u64 = 60_000;
 /// Searches side by side from the second round on; fixed, so that plans do not depend on threads.
 const STREAMS: u64 = 4;
 
@@ -77,7 +80,8 @@ pub fn solve(problem: &Problem, limits: &Limits<'_>) -> Answer {
     }
 }
 
-/// The same from prices that were good for similar capacities.
+/// The same from prices that were good for similar capacities: where they are good for these too, one pass over all
+/// options certifies them, a short search rounds, and no new prices are looked for.
 #[must_use]
 pub fn solve_from(problem: &Problem, prices: &[f64], limits: &Limits<'_>) -> Answer {
     match problem.rows() {
@@ -89,9 +93,49 @@ pub fn solve_from(problem: &Problem, prices: &[f64], limits: &Limits<'_>) -> Ans
 }
 
 fn whole<const W: usize>(problem: &Problem, start: Option<&[f64]>, limits: &Limits<'_>) -> Answer {
-    let priced = find::<W>(problem, start.filter(|s| s.len() == problem.rows()), limits.gap);
+    let start = start.filter(|s| s.len() == problem.rows());
+    let near = start.map(|prices| as_they_are::<W>(problem, prices, limits));
+    if let Some(answer) = near.as_ref().filter(|a| a.gap() <= limits.gap) {
+        return answer.clone();
+    }
+    let priced = find::<W>(problem, start, limits.gap);
     let certificate = problem.certify(&priced.prices);
-    round(problem, priced, &certificate, limits)
+    let mut answer = round(problem, priced, &certificate, limits);
+    if let Some(near) = near {
+        if near.value > answer.value {
+            (answer.choice, answer.value) = (near.choice, near.value);
+        }
+        if near.bound < answer.bound {
+            (answer.prices, answer.bound) = (near.prices, near.bound);
+        }
+        answer.work += near.work;
+    }
+    answer
+}
+
+/// A plan about the best options at given prices.
+fn as_they_are<const W: usize>(problem: &Problem, prices: &[f64], limits: &Limits<'_>) -> Answer {
+    let reach = NEARBY * problem.spread;
+    let core = Core::<W>::gather(problem, None, prices, reach);
+    let priced = Priced { prices: prices.to_vec(), core, reach };
+    let certificate = problem.certify(prices);
+    round(problem, priced, &certificate, &Limits { work: limits.work.min(SHORT), ..*limits })
+}
+
+/// Prices for capacities `at`, between those of two neighbours: (capacities, prices that were good for them).
+///
+/// Where few best options change between the neighbours, the best prices move about evenly from one to the other; any
+/// prices certify.
+#[must_use]
+pub fn between(one: (&[f64], &[f64]), other: (&[f64], &[f64]), at: &[f64]) -> Vec<f64> {
+    let (mut along, mut whole) = (0.0, 0.0);
+    for ((c, a), b) in at.iter().zip(one.0).zip(other.0) {
+        let unit = c.abs().max(f64::MIN_POSITIVE);
+        along += (c - a) / unit * ((b - a) / unit);
+        whole += ((b - a) / unit) * ((b - a) / unit);
+    }
+    let share = if whole > 0.0 { (along / whole).clamp(0.0, 1.0) } else { 0.0 };
+    one.1.iter().zip(other.1).map(|(a, b)| a + share * (b - a)).collect()
 }
 
 /// Searches around the best options at `priced.prices`.

@@ -47,6 +47,7 @@ use ecomap_instances::scenario::Stability;
 use ecomap_instances::units::Watts;
 use ecomap_mmkp::Limits;
 use std::collections::BTreeMap;
+use std::fmt;
 use std::sync::Arc;
 use store::{Plane, Store, Stored};
 
@@ -99,6 +100,17 @@ pub struct Resolver {
     epoch: u64,
     /// Options that rows (7), (8a) and (10a) admit, by tenant; once somebody asks.
     admissible: Option<Arc<quick::Menu>>,
+    prover: Prover,
+}
+
+/// Who solves exactly where nothing stored does.
+#[derive(Clone)]
+struct Prover(Arc<dyn Solver>);
+
+impl fmt::Debug for Prover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.0.name())
+    }
 }
 
 impl Resolver {
@@ -115,6 +127,7 @@ impl Resolver {
             store: Store::default(),
             epoch: 0,
             admissible: None,
+            prover: Prover(Arc::new(Exact::new())),
             instance,
             objective,
             options,
@@ -125,6 +138,14 @@ impl Resolver {
             resolver.keep(&plan);
         }
         resolver
+    }
+
+    /// Lets `solver` do the exact solves, instead of [`Exact`] in this thread: one that runs it in a process which can
+    /// be killed, for a caller that must go on whatever HiGHS does.
+    #[must_use]
+    pub fn with_prover(mut self, solver: Arc<dyn Solver>) -> Self {
+        self.prover = Prover(solver);
+        self
     }
 
     /// The problem at the present budgets.
@@ -342,7 +363,7 @@ impl Resolver {
         let gap = self.options.gap;
         let work = SEARCH * knapsack.len() as u64;
         let limits = Limits { gap, work, seed: self.options.seed, stop: &stop };
-        let start = self.store.tightest(budgets).map(|p| p.slope[self.instance.sites.len()..].to_vec());
+        let start = self.store.start(budgets, self.instance.sites.len());
         let answer = match start {
             Some(prices) => ecomap_mmkp::solve_from(&knapsack.problem, &prices, &limits),
             None => ecomap_mmkp::solve(&knapsack.problem, &limits),
@@ -356,6 +377,7 @@ impl Resolver {
             slope,
             prices: None,
             carbon: Vec::new(),
+            at: budgets.to_vec(),
         });
         if let Some(plan) = plan {
             self.keep(&plan);
@@ -371,7 +393,7 @@ impl Resolver {
             objective: Some(self.objective.clone()),
             ..self.options.clone()
         };
-        let mut solution = Exact::new().solve(&self.instance, &options, &mut ())?;
+        let mut solution = self.prover.0.solve(&self.instance, &options, &mut ())?;
         if !self.pools() {
             return Ok(solution);
         }
@@ -515,7 +537,7 @@ fn plane_of(relaxation: &Relaxation<'_>, multipliers: &[f64], carbon: &[f64]) ->
     let (value, slope, budgets) = relaxation.plane(multipliers);
     let priced: f64 = slope.iter().zip(&budgets).filter(|(s, _)| **s > 0.0).map(|(s, b)| s * b).sum();
     let prices = Some(relaxation.named(multipliers));
-    Plane { constant: value + priced, slope, prices, carbon: carbon.to_vec() }
+    Plane { constant: value + priced, slope, prices, carbon: carbon.to_vec(), at: Vec::new() }
 }
 
 /// Row families whose right-hand sides are budgets.

@@ -54,6 +54,8 @@ pub(super) struct Plane {
     pub(super) prices: Option<Prices>,
     /// Intensities of the sites that it was found at, g/kWh; empty where they do not matter.
     pub(super) carbon: Vec<f64>,
+    /// Budgets that its prices were found for; empty where they are a relaxation's.
+    pub(super) at: Vec<f64>,
 }
 
 impl Plane {
@@ -197,6 +199,30 @@ impl Store {
     /// The slope of the plane that bounds tightest.
     pub(super) fn tightest(&self, budgets: &[f64]) -> Option<&Plane> {
         self.planes.iter().max_by(|a, b| a.bound(budgets).total_cmp(&b.bound(budgets)))
+    }
+
+    /// Prices of the rows after the first `sites` budgets to begin a search with: between the tightest and the tightest of
+    /// those found on the other side of these budgets.
+    pub(super) fn start(&self, budgets: &[f64], sites: usize) -> Option<Vec<f64>> {
+        let near = self.tightest(budgets)?;
+        let rows = |p: &Plane| p.slope[sites..].to_vec();
+        if near.at.is_empty() {
+            return Some(rows(near));
+        }
+        let towards = |p: &Plane| {
+            let steps = near.at.iter().zip(&p.at).zip(budgets).skip(sites);
+            steps.map(|((a, b), c)| (a - c) * (b - c) / (c * c).max(f64::MIN_POSITIVE)).sum::<f64>()
+        };
+        let across = self.planes.iter().filter(|p| !p.at.is_empty() && towards(p) < 0.0);
+        let across = across.max_by(|a, b| a.bound(budgets).total_cmp(&b.bound(budgets)));
+        Some(across.map_or_else(
+            || rows(near),
+            |far| {
+                let of = |p: &Plane| (p.at[sites..].to_vec(), rows(p));
+                let ((a, p), (b, q)) = (of(near), of(far));
+                ecomap_mmkp::between((&a, &p), (&b, &q), &budgets[sites..])
+            },
+        ))
     }
 
     /// Everything of `other`, about the same problem.
