@@ -1,6 +1,6 @@
 //! Agents over emulated boards, and a service that knows them.
 
-use crate::common::{Running, config, scenario, start};
+use crate::common::{Running, config, scenario};
 use ecomap_dispatch::Key;
 use ecomap_executor::agent::start::{Parts, start as start_agent};
 use ecomap_executor::agent::{AgentSettings, http};
