@@ -79,6 +79,7 @@ fn invalid(code: Code, pointer: &str, why: &NotTaken) -> Problem {
 }
 
 /// `GET /v1/agents`.
+#[allow(clippy::needless_pass_by_value)] // shape that warp asks for
 pub fn list(app: Arc<App>, head: Head) -> Response {
     answer(listed(&app, &head), &head.id)
 }
