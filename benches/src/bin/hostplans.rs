@@ -340,7 +340,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let load = std::fs::read_to_string("/proc/loadavg").unwrap_or_default();
     println!("load of this machine before: {}", load.trim());
     let mut alone = Alone::new();
-    for model in 0..MODELS.len() {
+    for (model, (_, tier)) in MODELS.iter().enumerate() {
         for unit in 0..UNITS.len() {
             // A first guess from two seconds, then so many requests that the median means something.
             let guess = get(&mut board, format!("guess-{model}-{unit}"), &[(model, unit, 3.0)], 2.0)?;
@@ -348,7 +348,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             let seconds = args.alone.max(ANSWERS_ALONE / rate);
             let run = get(&mut board, format!("alone-{model}-{unit}"), &[(model, unit, rate)], seconds)?;
             if run.tenants[0].answered == 0 {
-                return Err(format!("{} answered nothing in {seconds:.1} s alone", MODELS[model].1).into());
+                return Err(format!("{tier} answered nothing in {seconds:.1} s alone").into());
             }
             alone.insert((model, unit), run.tenants[0].p50_ms);
         }
