@@ -213,6 +213,19 @@ pub fn price(loaded: Loaded, sizes: Sizes, clock: &dyn Clock) -> Result<Priced, 
     price_for(loaded, Contention::Off, sizes, clock)
 }
 
+/// As [`price`], by the answers of `predictor`.
+///
+/// # Errors
+/// Those of [`price`].
+pub fn price_by(
+    loaded: Loaded,
+    predictor: &dyn ecomap_estimator::Predictor,
+    sizes: Sizes,
+    clock: &dyn Clock,
+) -> Result<Priced, ServiceError> {
+    price_with(loaded, Contention::Off, predictor, sizes, clock)
+}
+
 /// As [`price`], with latencies on the basis that a solve with `contention` needs.
 ///
 /// # Errors
@@ -220,6 +233,16 @@ pub fn price(loaded: Loaded, sizes: Sizes, clock: &dyn Clock) -> Result<Priced, 
 pub fn price_for(
     loaded: Loaded,
     contention: Contention,
+    sizes: Sizes,
+    clock: &dyn Clock,
+) -> Result<Priced, ServiceError> {
+    price_with(loaded, contention, &predictor()?, sizes, clock)
+}
+
+fn price_with(
+    loaded: Loaded,
+    contention: Contention,
+    predictor: &dyn ecomap_estimator::Predictor,
     sizes: Sizes,
     clock: &dyn Clock,
 ) -> Result<Priced, ServiceError> {
@@ -246,9 +269,8 @@ pub fn price_for(
             let scenario =
                 if contention.on() { scenario.with_slo_basis(SloBasis::Isolated) } else { scenario };
             let begun = clock.now();
-            let predictor = predictor()?;
-            let (instance, report) = ecomap_estimator::price(&scenario, &predictor)?;
-            versions.insert("estimator".to_owned(), version_of(&predictor));
+            let (instance, report) = ecomap_estimator::price(&scenario, predictor)?;
+            versions.insert("estimator".to_owned(), version_of(predictor));
             timings.insert("price", clock.now().saturating_sub(begun));
             (scenario.name.clone(), instance, Some((&report).into()), Some(scenario))
         }

@@ -230,6 +230,36 @@ fn changed_files_are_not_loaded() {
     refused("no manifest", Reason::BadRepository);
 }
 
+/// Fifty times a model file goes bad somewhere: the plan that needs it is refused, and the old one answers.
+#[test]
+fn a_model_that_goes_bad_is_refused_and_the_old_plan_answers() {
+    if !onnxruntime() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    repository(root.path());
+    let runtime = runtime(settings(root.path()));
+    let n = blocks(root.path(), "deep");
+    let whole = || vec![task("cam", "deep", &[("a", 0, n)])];
+    go(&runtime, 1, whole());
+    let file = root.path().join("small/deep/1/model.onnx");
+    let fine = std::fs::read(&file).unwrap();
+    for round in 0..50 {
+        let mut bad = fine.clone();
+        let at = (round * 7919) % bad.len();
+        bad[at] ^= 1 << (round % 8);
+        std::fs::write(&file, &bad).unwrap();
+        // Another cut, so that the running sessions cannot serve it.
+        let cut = vec![task("cam", "deep", &[("a", 0, 1), ("b", 1, n)])];
+        let refused = runtime.prepare(PlanVersion(2), &orders(cut)).expect_err("a bad model");
+        assert_eq!(reasons(&refused), [Reason::HashMismatch], "{refused}");
+        assert_eq!(runtime.running(), Some(PlanVersion(1)));
+        assert_eq!(runtime.model(&cam()).unwrap().version, PlanVersion(1));
+        std::fs::write(&file, &fine).unwrap();
+    }
+    go(&runtime, 2, vec![task("cam", "deep", &[("a", 0, 1), ("b", 1, n)])]);
+}
+
 #[test]
 fn sessions_that_do_not_fit_are_not_loaded() {
     if !onnxruntime() {

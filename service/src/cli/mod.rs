@@ -4,6 +4,7 @@
 
 mod accelerators;
 mod access_args;
+mod board_key;
 mod catalog;
 mod check;
 mod dataset;
@@ -75,6 +76,8 @@ enum Command {
     Serve(serve::Args),
     /// Make, list and revoke API keys of the service
     Keys(keys::Args),
+    /// Make the key that signs what boards are told
+    BoardKey(board_key::Args),
     /// Solve one task for `serve`, from standard input
     #[command(hide = true)]
     Worker,
@@ -157,6 +160,7 @@ pub fn main() -> ExitCode {
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::BoardKey(args) => board_key::run(&args),
         Command::Worker => {
             crate::worker::serve(&mut std::io::stdout()).map(|()| Exit::Ok).map_err(Into::into)
         }

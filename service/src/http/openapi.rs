@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, assembled from the route table and the wire types' JSON Schemas.
 
+mod agents;
 mod jobs;
 
 use crate::access::rights::{self, Need};
@@ -247,6 +248,7 @@ fn paths(schemas: &mut Schemas) -> Map<String, Value> {
     for route in routes::all() {
         let described = openapi_fleets::describe(route, schemas)
             .or_else(|| jobs::describe(route.method, route.path, schemas))
+            .or_else(|| agents::describe(route.method, route.path, schemas))
             .or_else(|| describe(route.path, schemas));
         if let Some(mut operation) = described {
             guard(&mut operation, rights::need(route.method, route.path), &problem);
