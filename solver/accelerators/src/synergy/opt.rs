@@ -53,7 +53,18 @@ pub(super) fn share_out(
             packing.tune(*job, *demand);
         }
     }
-    Ok(Round { grants: packing.grants, bound: Some(bound), fragmented: fragments.len() })
+    if packing.grants.len() == jobs.len() {
+        return Ok(Round { grants: packing.grants, bound: Some(bound), fragmented: fragments.len() });
+    }
+    // What the linear program left whole can leave no server with enough accelerators for a wide fragment. Then all are
+    // placed as fragments are, widest first.
+    let mut packing = Packing::new(workload, demands);
+    for job in widest_first(workload, jobs) {
+        if let Some((_, demand)) = jobs.iter().zip(&wanted).find(|(j, _)| **j == job) {
+            packing.tune(job, *demand);
+        }
+    }
+    Ok(Round { grants: packing.grants, bound: Some(bound), fragmented: jobs.len() })
 }
 
 /// Phase 1: one demand for each job, `max Σ W·y` with the CPUs and memory of all servers together.
