@@ -93,7 +93,7 @@ impl Scheduler {
     }
 
     /// Places the jobs, and remarks on it.
-    fn place(&self) -> Result<(Vec<(JobIx, Placement)>, Vec<String>), AcceleratorError> {
+    fn place(&self) -> Result<(Placed, Vec<String>), AcceleratorError> {
         let workload = self.problem.workload();
         let queue: Vec<JobIx> = (0..workload.jobs().len()).map(JobIx::new).collect();
         match self.method {
@@ -124,6 +124,9 @@ impl Scheduler {
         }
     }
 }
+
+/// Who is placed, and where.
+type Placed = Vec<(JobIx, Placement)>;
 
 impl Solver for Scheduler {
     fn name(&self) -> &'static str {
