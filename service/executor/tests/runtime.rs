@@ -341,20 +341,18 @@ fn a_full_tenant_is_turned_away_and_late_requests_do_not_run() {
     let runtime = runtime(settings);
     let n = blocks(root.path(), "deep");
     go(&runtime, 1, vec![task("cam", "deep", &[("a", 0, n)]), task("mic", "deep", &[("a", 0, n)])]);
-    // More at once than may be under way: each is answered or turned away, none is lost.
-    let outcomes: Vec<_> = (0..64).map(|_| runtime.infer(&cam(), request(&picture(1)), None)).collect();
-    let (mut answered, mut busy) = (0, 0);
-    for outcome in outcomes {
-        match outcome {
-            Ok(pending) => {
-                pending.wait().unwrap();
-                answered += 1;
-            }
+    // More at once than may be under way, however fast the unit is beside this thread: each is answered or turned away,
+    // none is lost.
+    let (mut taken, mut busy) = (Vec::new(), 0);
+    while busy == 0 && taken.len() < 10_000 {
+        match runtime.infer(&cam(), request(&picture(1)), None) {
+            Ok(pending) => taken.push(pending),
             Err(InferError::Busy(4)) => busy += 1,
             Err(other) => panic!("{other}"),
         }
     }
-    assert!(answered >= 4 && busy > 0 && answered + busy == 64, "{answered} {busy}");
+    assert!(taken.len() >= 4 && busy == 1, "{} {busy}", taken.len());
+    taken.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
     // No time at all: it never begins.
     let late = runtime.infer(&cam(), request(&picture(1)), Some(Duration::ZERO)).unwrap().wait();
     assert_eq!(late, Err(InferError::Expired));
