@@ -17,7 +17,6 @@ WITH_ORT = env ORT_DYLIB_PATH=$${ORT_DYLIB_PATH:-$$(ls $(CURDIR)/.tools/onnxrunt
 ECOMAP_LISTEN ?= 127.0.0.1:8080
 # Where `make train` keeps data sets and checkpoints.
 TRAIN_DIR ?= .tools/training
-ECOMAP_SCENARIO ?= instances/data/scenarios/campus.json
 # Studies of the page of results, and where `make study` keeps their cells.
 STUDIES ?= own carbon cdp floor campus-carbon
 STUDY_DIR ?= .tools/studies
@@ -27,7 +26,7 @@ PROFILE_OUT ?= .tools/measured.json
 PEERS ?= 20
 PEERS_SEED ?= 1
 
-.PHONY: help setup run test test-long ci fresh-check bench fmt lint docs docs-check validate train profile test-gpu tritonclient cross-check schema deny peers results study bench-peers api-fuzz clean
+.PHONY: help setup run hostplans test test-long ci fresh-check bench fmt lint docs docs-check validate train profile test-gpu tritonclient cross-check schema deny peers results study bench-peers api-fuzz clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  make %-12s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,9 +34,13 @@ help: ## List the targets
 setup: ## Install the few Debian packages that the build needs; does nothing when all are there
 	@bash .ci/setup.sh
 
-run: setup ## Build the release binary and serve the campus scenario on 127.0.0.1:8080 (ECOMAP_LISTEN, ECOMAP_SCENARIO)
-	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
-	exec $(WITH_ORT) $(TARGET_DIR)/release/ecomap serve --listen $(ECOMAP_LISTEN) --scenario $(ECOMAP_SCENARIO)
+run: setup ## Serve a live fleet on 127.0.0.1:8080 (ECOMAP_LISTEN) with a real executor on this machine and three emulated Jetsons
+	cargo build $(CARGO_FLAGS) --release -p ecomap-service -p ecomap-executor --features ecomap-executor/emulate --bin ecomap --bin ecomap-executor
+	exec $(WITH_ORT) bash service/assets/demo/run.sh $(TARGET_DIR)/release $(ECOMAP_LISTEN)
+
+hostplans: setup ## Run 50 random plans on this machine's cores by the executor; what was predicted and what was measured
+	cargo build $(CARGO_FLAGS) --release -p ecomap-benches --bin hostplans
+	$(WITH_ORT) $(TARGET_DIR)/release/hostplans --light .tools/onnx-light
 
 test: setup ## Run every test: doctests, then all others (nextest where installed, else cargo test)
 	@CARGO_FLAGS="$(CARGO_FLAGS)" bash .ci/test.sh

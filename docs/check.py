@@ -19,8 +19,8 @@ A line that begins with `$ ` is a command for bash (`> ` continues it). What fol
 after standard output. `...` alone on a line stands for any number of lines, `[..]` for anything within a line,
 `? N` as the first line for exit status N; a command shown without output may print anything. Commands of one page run
 one after another in one scratch folder that holds links to `instances` and `docs`; `ecomap` is the binary under test.
-A command that names `localhost:8080` or `127.0.0.1:8080` meets a server that is started for it, on a free port, as
-`make run` starts it.
+A command that names `localhost:8080` or `127.0.0.1:8080` meets a server that is started for it, on a free port, with
+the scenario `campus` and its fleet `demo`.
 
 A block marked `console,ignore` is not run; it is counted in the closing line. So is one whose tool is not installed
 (curl, jq). Standard library only.

@@ -108,6 +108,14 @@ id!(
     /// A compute unit of a profile (`gpu`, `dla0`, `cpu1`).
     UnitId
 );
+id!(
+    /// A server of an accelerator cluster.
+    ServerId
+);
+id!(
+    /// A job of an accelerator cluster.
+    JobId
+);
 
 index!(
     /// Index into [`crate::instance::InstanceParts::tenants`] and the scenario's tenants.
@@ -152,6 +160,14 @@ index!(
 index!(
     /// Index into the links of a scenario.
     LinkIx
+);
+index!(
+    /// Index into the jobs of a [`Workload`](crate::accelerators::Workload).
+    JobIx
+);
+index!(
+    /// Index into the servers of a [`Workload`](crate::accelerators::Workload).
+    ServerIx
 );
 
 #[cfg(test)]

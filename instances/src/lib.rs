@@ -10,10 +10,12 @@
 //! 3. [`Instance`] is the priced problem, pure numbers; benchmark files read straight into it.
 //! 4. [`plan`] is the answer: an [`Assignment`](plan::Assignment) in indices, and the
 //!    [certificate](format::result_v1::CertificateDto) that says how good it is.
-//! 5. [`scenarios`] ship inside the binary; [`generate`] makes more of them from a [`Seed`].
+//! 5. [`accelerators`] is another kind of problem: jobs that want several accelerators of a cluster.
+//! 6. [`scenarios`] ship inside the binary; [`generate`] makes more of them from a [`Seed`].
 //!
 //! This crate knows nothing of solvers, predictors or HTTP.
 
+pub mod accelerators;
 mod catalog;
 pub mod family;
 pub mod format;

@@ -137,6 +137,18 @@ unit!(
     BytesPerSecond, "B/s"
 );
 unit!(
+    /// A duration in seconds, for jobs that run for hours.
+    Seconds, "s"
+);
+unit!(
+    /// Bandwidth of a link between accelerators, in 10^9 bytes per second, as vendors state it.
+    GigabytesPerSecond, "GB/s"
+);
+unit!(
+    /// Memory of a server or a job, in 10^9 bytes.
+    Gigabytes, "GB"
+);
+unit!(
     /// A frequency or a request rate in events per second.
     Hertz, "Hz"
 );

@@ -124,6 +124,14 @@ pub enum ServiceError {
         /// What is wrong.
         what: String,
     },
+    /// The configuration of boards does not hold.
+    #[error("{path}: {what}")]
+    Boards {
+        /// File.
+        path: PathBuf,
+        /// What is wrong.
+        what: String,
+    },
     /// The client for carbon sources cannot be made.
     #[error("cannot make the client for carbon sources: {0}")]
     Client(String),

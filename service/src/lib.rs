@@ -11,10 +11,12 @@
 //! 7. [`fleets`] keeps fleets solved while carbon intensity moves their caps.
 //! 8. [`http`] is the server: bounded bodies, a bounded pool of solver threads, RFC 9457 errors.
 //! 9. [`jobs`] are solves that outlive their requests.
-//! 10. [`access`] says who may do what there, and [`telemetry`] tells others what happened.
+//! 10. [`accelerators`] joins jobs for accelerators to the pipeline.
+//! 11. [`access`] says who may do what there, and [`telemetry`] tells others what happened.
 //!
 //! The mathematics is in `ecomap-solver`, prediction in `ecomap-estimator`.
 
+pub mod accelerators;
 pub mod access;
 pub mod cli;
 pub mod contention;

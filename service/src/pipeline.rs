@@ -3,10 +3,12 @@
 //! Both the command line and the HTTP handlers call this; it does no I/O, and keeps one core busy.
 
 use crate::ServiceError;
+use crate::accelerators;
 use crate::contention::{self, Contention};
 use crate::input;
 use crate::steady::Steady;
 use crate::worker::{self, Isolated};
+use ecomap_accelerators::Problem;
 use ecomap_estimator::Roofline;
 use ecomap_instances::format::result_v1::{
     CheckedRowDto, CheckerDto, PlanDto, PricingReportDto, ResultDto, ViolationDto,
@@ -20,7 +22,7 @@ use ecomap_instances::{Instance, Objective, Scenario, Term};
 use ecomap_solver::checker::{self, Verdict};
 use ecomap_solver::clock::{Clock, SystemClock};
 use ecomap_solver::report::{Extra, plan_of, to_result};
-use ecomap_solver::{CancelToken, Observer, Solution, SolveOptions, default_gap, stability};
+use ecomap_solver::{CancelToken, Observer, Solution, SolveOptions, Solver, default_gap, stability};
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -72,6 +74,8 @@ pub struct Priced {
     pub scenario: Option<Scenario>,
     /// Which joint predictor judges plans.
     pub contention: Contention,
+    /// Jobs and cluster whose places the options are; `None` for every other input.
+    pub accelerators: Option<Arc<Problem>>,
     /// How they came about; `None` when the input was priced already.
     pub pricing: Option<PricingReportDto>,
     /// Versions of what took part so far.
@@ -209,6 +213,19 @@ pub fn price(loaded: Loaded, sizes: Sizes, clock: &dyn Clock) -> Result<Priced, 
     price_for(loaded, Contention::Off, sizes, clock)
 }
 
+/// As [`price`], by the answers of `predictor`.
+///
+/// # Errors
+/// Those of [`price`].
+pub fn price_by(
+    loaded: Loaded,
+    predictor: &dyn ecomap_estimator::Predictor,
+    sizes: Sizes,
+    clock: &dyn Clock,
+) -> Result<Priced, ServiceError> {
+    price_with(loaded, Contention::Off, predictor, sizes, clock)
+}
+
 /// As [`price`], with latencies on the basis that a solve with `contention` needs.
 ///
 /// # Errors
@@ -219,20 +236,41 @@ pub fn price_for(
     sizes: Sizes,
     clock: &dyn Clock,
 ) -> Result<Priced, ServiceError> {
+    price_with(loaded, contention, &predictor()?, sizes, clock)
+}
+
+fn price_with(
+    loaded: Loaded,
+    contention: Contention,
+    predictor: &dyn ecomap_estimator::Predictor,
+    sizes: Sizes,
+    clock: &dyn Clock,
+) -> Result<Priced, ServiceError> {
     let mut timings = loaded.timings;
     let mut versions = BTreeMap::new();
+    let mut accelerators = None;
     let (name, instance, pricing, scenario) = match loaded.input {
-        Input::Instance(_) if contention.on() => return Err(contention::needs_scenario()),
+        Input::Instance(_) | Input::Accelerators(_) if contention.on() => {
+            return Err(contention::needs_scenario());
+        }
         Input::Instance(instance) => (instance.name.clone(), instance, None, None),
+        Input::Accelerators(workload) => {
+            let begun = clock.now();
+            let most = usize::try_from(sizes.options).unwrap_or(usize::MAX);
+            let problem = Arc::new(Problem::new(workload, most)?);
+            let instance = problem.instance().clone();
+            timings.insert("price", clock.now().saturating_sub(begun));
+            accelerators = Some(problem);
+            (instance.name.clone(), instance, None, None)
+        }
         Input::Scenario(scenario) => {
             count_candidates(&scenario, sizes.options)?;
             // Without co-runners: the master of the contention loop is a relaxation.
             let scenario =
                 if contention.on() { scenario.with_slo_basis(SloBasis::Isolated) } else { scenario };
             let begun = clock.now();
-            let predictor = predictor()?;
-            let (instance, report) = ecomap_estimator::price(&scenario, &predictor)?;
-            versions.insert("estimator".to_owned(), version_of(&predictor));
+            let (instance, report) = ecomap_estimator::price(&scenario, predictor)?;
+            versions.insert("estimator".to_owned(), version_of(predictor));
             timings.insert("price", clock.now().saturating_sub(begun));
             (scenario.name.clone(), instance, Some((&report).into()), Some(scenario))
         }
@@ -242,7 +280,7 @@ pub fn price_for(
         let message = format!("{options} options after pricing, at most {}", sizes.options);
         return Err(Issues::one(Issue::new(Code::TooMany, "/tenants", message)).into());
     }
-    Ok(Priced { name, instance, scenario, contention, pricing, versions, timings })
+    Ok(Priced { name, instance, scenario, contention, accelerators, pricing, versions, timings })
 }
 
 /// Prices a scenario with the options that its latency objectives and accuracy floors leave out, so
@@ -311,7 +349,11 @@ pub fn solve(
     request: &Request,
     observer: &mut dyn Observer,
 ) -> Result<Answer, ServiceError> {
-    let solver = ecomap_solver::by_name(request.solver.as_deref().unwrap_or(default_solver()))?;
+    let scheduler = accelerators::scheduler(priced, request.solver.as_deref())?;
+    let solver: &dyn Solver = match &scheduler {
+        Some(scheduler) => scheduler,
+        None => ecomap_solver::by_name(request.solver.as_deref().unwrap_or(default_solver()))?,
+    };
     let ruled = request.steady.apply(&priced.instance)?;
     let instance = ruled.as_ref().unwrap_or(&priced.instance);
     meaningful(instance, request.objective.as_ref())?;
@@ -367,6 +409,7 @@ pub fn solve(
     } else {
         None
     };
+    notes.extend(accelerators::notes(priced, &solution));
     let result = to_result(
         instance,
         &solution,
@@ -492,6 +535,7 @@ pub fn recheck(
     }
     findings.extend(certificate_findings(result, value));
     findings.extend(figure_findings(priced, plan, &assignment, &verdict));
+    findings.extend(accelerators::findings(priced, &assignment));
     if result.contention.is_some() {
         findings.extend(contention::findings(priced, &assignment)?);
     }

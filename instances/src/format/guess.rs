@@ -1,6 +1,7 @@
 //! Which format a document has, and one door for everything that can be solved.
 
-use super::{gap, instance_v1, mmkp, result_v1, scenario_v1, text};
+use super::{accelerators_v1, gap, instance_v1, mmkp, result_v1, scenario_v1, text};
+use crate::accelerators::Workload;
 use crate::catalog::Catalog;
 use crate::instance::{Instance, Limits};
 use crate::issue::{Code, Issue, Issues};
@@ -21,14 +22,23 @@ pub enum Format {
     MmkpKhan,
     /// OR-Library generalized assignment text.
     Gap,
+    /// `ecomap.accelerator-jobs/v1`.
+    AcceleratorJobs,
     /// `ecomap.result/v1`, an answer.
     Result,
 }
 
 impl Format {
     /// Every format.
-    pub const ALL: [Self; 6] =
-        [Self::Scenario, Self::Instance, Self::Mmkp, Self::MmkpKhan, Self::Gap, Self::Result];
+    pub const ALL: [Self; 7] = [
+        Self::Scenario,
+        Self::Instance,
+        Self::Mmkp,
+        Self::MmkpKhan,
+        Self::Gap,
+        Self::AcceleratorJobs,
+        Self::Result,
+    ];
 
     /// Name as on the command line.
     #[must_use]
@@ -39,6 +49,7 @@ impl Format {
             Self::Mmkp => "mmkp",
             Self::MmkpKhan => "mmkp-khan",
             Self::Gap => "gap",
+            Self::AcceleratorJobs => "accelerator-jobs",
             Self::Result => "result",
         }
     }
@@ -55,6 +66,7 @@ impl Format {
         match self {
             Self::Scenario => Some(scenario_v1::FORMAT),
             Self::Instance => Some(instance_v1::FORMAT),
+            Self::AcceleratorJobs => Some(accelerators_v1::FORMAT),
             Self::Result => Some(result_v1::FORMAT),
             Self::Mmkp | Self::MmkpKhan | Self::Gap => None,
         }
@@ -74,6 +86,8 @@ pub enum Input {
     Scenario(Scenario),
     /// Pure numbers.
     Instance(Instance),
+    /// Jobs for accelerators, whose plans are enumerated first.
+    Accelerators(Workload),
 }
 
 /// Reads something to solve. `name` becomes the name of instances whose file has none.
@@ -87,6 +101,7 @@ pub fn read_any(format: Format, bytes: &[u8], name: &str, catalog: &Catalog) -> 
         Format::Mmkp => mmkp::read(bytes, name).map(Input::Instance),
         Format::MmkpKhan => mmkp::read_khan(bytes, name).map(Input::Instance),
         Format::Gap => gap::read(bytes, name).map(Input::Instance),
+        Format::AcceleratorJobs => accelerators_v1::read(bytes).map(Input::Accelerators),
         Format::Result => {
             let message = "a result is an answer, not something to solve";
             Err(Issues::one(Issue::new(Code::Format, "/format", message)))

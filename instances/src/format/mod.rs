@@ -1,6 +1,7 @@
 //! File formats: wire types (DTOs) that reject unknown fields, and their reading into domain
 //! types. Nothing past this module meets an unchecked number.
 
+pub mod accelerators_v1;
 pub mod agent_v1;
 pub mod catalog_v1;
 pub mod frontier_v1;

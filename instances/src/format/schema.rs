@@ -3,6 +3,7 @@
 //! They are committed under `instances/schemas`; a test keeps the files equal to what this module
 //! generates, and `ECOMAP_BLESS=1 cargo test -p ecomap-instances` rewrites them.
 
+use super::accelerators_v1::WorkloadDto;
 use super::catalog_v1::{FamilyDto, ProfileDto};
 use super::frontier_v1::FrontierDto;
 use super::instance_v1::InstanceDto;
@@ -14,8 +15,17 @@ use schemars::{JsonSchema, schema_for};
 use serde_json::{Map, Value, json};
 
 /// Formats that have a schema, as [`schema`] names them.
-pub const NAMES: [&str; 8] =
-    ["scenario", "instance", "result", "frontier", "profile", "family", "orders", "telemetry"];
+pub const NAMES: [&str; 9] = [
+    "scenario",
+    "instance",
+    "result",
+    "frontier",
+    "profile",
+    "family",
+    "orders",
+    "telemetry",
+    "accelerator-jobs",
+];
 
 /// The JSON Schema of version 1 of the format `name`; `None` when there is no such format.
 #[must_use]
@@ -30,6 +40,9 @@ pub fn schema(name: &str) -> Option<Value> {
         "profile" => Some(of::<ProfileDto>("profile", "A hardware profile of the catalogue.")),
         "family" => Some(of::<FamilyDto>("family", "A model family of the catalogue.")),
         "orders" => Some(of::<OrdersDto>("orders", "What one board is to run: its part of a plan.")),
+        "accelerator-jobs" => {
+            Some(of::<WorkloadDto>("accelerator-jobs", "Jobs that want accelerators, and their cluster."))
+        }
         "telemetry" => Some(of::<TelemetryDto>("telemetry", "What a board measured in an interval.")),
         _ => None,
     }

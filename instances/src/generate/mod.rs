@@ -6,8 +6,11 @@
 //! tiers must be traded. No transcendental function is used, since their last digit differs
 //! between platforms.
 
+mod accelerators;
 mod fleet;
 mod tenants;
+
+pub use accelerators::{RESNET_18, WorkloadSpec};
 
 use crate::catalog::Catalog;
 use crate::family::Family;

@@ -8,6 +8,7 @@ const sum = (list) => list.reduce((a, b) => a + b, 0);
 // Cause and reason codes in words.
 const CAUSES = {
   first: "first plan", cap: "a cap fell", gain: "a better plan was found", change: "the fleet changed",
+  boards: "boards refused, were lost or came back", drift: "boards no longer behave as predicted",
 };
 const REASONS = {
   arrival: "arrived", departure: "left", device: "its device was lost", slo: "its latency objective changed",
@@ -99,8 +100,12 @@ export function power(figure, state, site) {
     { name: "cap", kind: "cap", style: 0, values: total((t) => t.cap_w) },
     { name: "predicted", kind: "area", style: 0, values: total((t) => t.predicted_w) },
   ];
-  const measured = total((t) => t.measured_w);
-  if (measured.some((v) => v !== null)) lines.push({ name: "measured", kind: "measured", style: 0, values: measured });
+  const reported = total((t) => t.reported_w);
+  if (reported.some((v) => v !== null)) {
+    const bases = state.series.flatMap((t) => sites.map((s) => t.reported_basis?.[s])).filter(Boolean);
+    const name = [...new Set(bases.flatMap((b) => b.split("+")))].sort().join(" and ");
+    lines.push({ name, kind: "measured", style: 0, values: reported });
+  }
   steps(figure, { times: at(state), unit: "W", title: `Power of ${site || "all sites"}`, lines });
 }
 
@@ -116,6 +121,29 @@ function bar(name, part, text) {
     h("span", {}, name), h("i", { "--part": `${Math.min(100, Math.max(0, 100 * part)).toFixed(0)}%` }), h("span", {}, text));
 }
 
+// What the board itself says: which plan it runs, what it draws, and what it would not do.
+function boardLines(board) {
+  const runs = board.reachable ? (board.plan ? `runs plan #${board.plan}` : "runs no plan of this fleet yet") : `does not answer: ${board.problem ?? "not yet"}`;
+  const lines = [h("small", { class: board.reachable ? "" : "bad" },
+    [board.basis, runs, board.safe && "safe mode", board.last_contact && `heard ${time(board.last_contact)}`].filter(Boolean).join(" · "))];
+  const report = board.report;
+  if (report && report.power_w !== undefined) {
+    lines.push(h("small", {}, `draws ${number(report.power_w)} W, ${report.power_basis} (${report.power_scope})`));
+  }
+  const refused = board.refusals.at(-1);
+  if (refused) lines.push(h("small", {}, `refused plan #${refused.plan}: ${refused.code} ${refused.reason}`));
+  return lines;
+}
+
+// Median and p95 on the board, and what they are.
+function latencies(state, tenant) {
+  const report = (state.boards ?? []).find((b) => b.device === tenant.device)?.report;
+  const own = report?.tenants.find((t) => t.tenant === tenant.tenant);
+  if (!own || own.p50_ms === undefined) return { predicted: "", reported: "" };
+  const pair = (a, b) => (a === undefined ? "" : `${number(a)} / ${number(b)}`);
+  return { predicted: pair(own.predicted_p50_ms, own.predicted_p95_ms), reported: `${pair(own.p50_ms, own.p95_ms)} ${report.basis}` };
+}
+
 export function devices(element, state) {
   show(element, ...state.devices.map((d) => {
     const mode = d.lost ? "lost" : d.mode ? `mode ${d.mode}` : d.forced_off ? "off, by the cap" : "off";
@@ -127,6 +155,8 @@ export function devices(element, state) {
       const idle = units.filter(([, load]) => load <= 0).map(([unit]) => unit);
       if (idle.length) bars.push(h("small", {}, `idle: ${idle.join(", ")}`));
     }
+    const board = (state.boards ?? []).find((b) => b.device === d.device);
+    if (board) bars.push(...boardLines(board));
     const who = state.tenants.filter((t) => t.served && t.device === d.device).length;
     return h("div", { class: d.mode && !d.lost ? "device" : "device off" },
       h("h3", {}, d.device, h("span", {}, mode), h("span", {}, `${who} tenant${who === 1 ? "" : "s"}`), h("span", {}, `${d.profile}, ${d.site}`)),
@@ -137,9 +167,11 @@ export function devices(element, state) {
 export function tenants(table, state) {
   const order = [...state.tenants].sort((a, b) =>
     (a.served - b.served) || ((a.headroom_ms ?? 0) / a.slo_ms - (b.headroom_ms ?? 0) / b.slo_ms) || a.tenant.localeCompare(b.tenant));
+  const boards = (state.boards ?? []).length > 0;
   const head = h("thead", {}, h("tr", {},
     h("th", {}, "tenant"), h("th", {}, "tier"), h("th", { class: "n" }, "accuracy"), h("th", { class: "n" }, "lost"),
-    h("th", {}, "runs on"), h("th", { class: "n" }, "latency ms"), h("th", { class: "n" }, "SLO ms"), h("th", { class: "n" }, "headroom")));
+    h("th", {}, "runs on"), h("th", { class: "n" }, "latency ms"), h("th", { class: "n" }, "SLO ms"), h("th", { class: "n" }, "headroom"),
+    ...(boards ? [h("th", { class: "n" }, "p50 / p95 on the board, predicted"), h("th", { class: "n" }, "reported")] : [])));
   const rows = order.map((t) => h("tr", {},
     h("td", {}, t.tenant),
     h("td", {}, t.served ? `${t.family}/${t.tier}` : h("span", { class: "bad" }, t.stranded ? "stranded" : "not served")),
@@ -147,7 +179,8 @@ export function tenants(table, state) {
     h("td", {}, t.served ? `${t.device}: ${t.units.join(" → ")}` : ""),
     h("td", { class: "n" }, t.served ? `${t.quantile} ${number(t.predicted_ms)}` : ""),
     h("td", { class: "n" }, number(t.slo_ms)),
-    h("td", { class: t.headroom_ms < 0 ? "n bad" : "n" }, t.served && t.headroom_ms !== undefined ? percent(t.headroom_ms / t.slo_ms) : "")));
+    h("td", { class: t.headroom_ms < 0 ? "n bad" : "n" }, t.served && t.headroom_ms !== undefined ? percent(t.headroom_ms / t.slo_ms) : ""),
+    ...(boards ? [h("td", { class: "n" }, latencies(state, t).predicted), h("td", { class: "n" }, latencies(state, t).reported)] : [])));
   show(table, head, h("tbody", {}, ...rows));
 }
 

@@ -85,7 +85,8 @@ fn answer(status: StatusCode, body: &serde_json::Value) -> Response<Bytes> {
 }
 
 /// Undoes `%XX`: names of boards may hold `/` and `:`. What is not such an escape stays as it is.
-fn unescape(segment: &str) -> String {
+#[must_use]
+pub fn unescape(segment: &str) -> String {
     let mut bytes = Vec::with_capacity(segment.len());
     let mut rest = segment.as_bytes();
     while let Some((first, others)) = rest.split_first() {

@@ -6,7 +6,6 @@ use ecomap_instances::format::agent_v1::{
 };
 use ecomap_instances::format::orders_v1::OrdersDto;
 use ecomap_instances::format::read_document;
-use futures_util::StreamExt as _;
 use futures_util::future::BoxFuture;
 use serde::de::DeserializeOwned;
 use std::fmt::Debug;
@@ -78,12 +77,11 @@ impl HttpLink {
         if !body.is_empty() {
             request = request.header("content-type", "application/json").body(body);
         }
-        let response = request.send().await.map_err(lost)?;
+        let mut response = request.send().await.map_err(lost)?;
         let status = response.status();
         let mut bytes = Vec::new();
-        let mut stream = response.bytes_stream();
-        while let Some(chunk) = stream.next().await {
-            bytes.extend_from_slice(&chunk.map_err(lost)?);
+        while let Some(chunk) = response.chunk().await.map_err(lost)? {
+            bytes.extend_from_slice(&chunk);
             if bytes.len() > MAX_ANSWER {
                 return Err(LinkError::Lost("the answer is too long".to_owned()));
             }

@@ -1,6 +1,6 @@
 //! The command line: `ecomap-executor plan`, `repository`, `serve` and `emulate`.
 
-use crate::http::server::signals;
+use crate::http::server::signals_or;
 use crate::repository::command::{self, Action};
 use crate::{ExecutorError, config, input, orders, serve, show};
 use clap::{Parser, Subcommand};
@@ -49,6 +49,9 @@ enum Command {
         /// Configuration, a TOML file
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+        /// End when standard input does
+        #[arg(long)]
+        until_stdin_ends: bool,
     },
     /// Emulate a board: the agent over the simulator instead of a runtime
     #[cfg(feature = "emulate")]
@@ -63,7 +66,9 @@ pub fn main() -> ExitCode {
         Command::Repository { action } => command::run(action),
         #[cfg(feature = "emulate")]
         Command::Emulate(args) => emulate(args).map(|()| String::new()),
-        Command::Serve { config } => run_server(&config).map(|()| String::new()),
+        Command::Serve { config, until_stdin_ends } => {
+            run_server(&config, until_stdin_ends).map(|()| String::new())
+        }
     };
     match outcome {
         Ok(text) => {
@@ -115,13 +120,13 @@ fn emulate(args: crate::emulate::cli::Args) -> Result<(), ExecutorError> {
     crate::emulate::cli::run(args)
 }
 
-fn run_server(path: &Path) -> Result<(), ExecutorError> {
+fn run_server(path: &Path, until_stdin_ends: bool) -> Result<(), ExecutorError> {
     log();
     let listening = |address| {
         // The one line on standard output: scripts wait for it.
         let _ = writeln!(io::stdout().lock(), "listening on http://{address}");
     };
-    serve::run(&config::read(path)?, listening, signals())
+    serve::run(&config::read(path)?, listening, signals_or(until_stdin_ends))
 }
 
 fn log() {

@@ -230,6 +230,36 @@ fn changed_files_are_not_loaded() {
     refused("no manifest", Reason::BadRepository);
 }
 
+/// Fifty times a model file goes bad somewhere: the plan that needs it is refused, and the old one answers.
+#[test]
+fn a_model_that_goes_bad_is_refused_and_the_old_plan_answers() {
+    if !onnxruntime() {
+        return;
+    }
+    let root = tempfile::tempdir().unwrap();
+    repository(root.path());
+    let runtime = runtime(settings(root.path()));
+    let n = blocks(root.path(), "deep");
+    let whole = || vec![task("cam", "deep", &[("a", 0, n)])];
+    go(&runtime, 1, whole());
+    let file = root.path().join("small/deep/1/model.onnx");
+    let fine = std::fs::read(&file).unwrap();
+    for round in 0..50 {
+        let mut bad = fine.clone();
+        let at = (round * 7919) % bad.len();
+        bad[at] ^= 1 << (round % 8);
+        std::fs::write(&file, &bad).unwrap();
+        // Another cut, so that the running sessions cannot serve it.
+        let cut = vec![task("cam", "deep", &[("a", 0, 1), ("b", 1, n)])];
+        let refused = runtime.prepare(PlanVersion(2), &orders(cut)).expect_err("a bad model");
+        assert_eq!(reasons(&refused), [Reason::HashMismatch], "{refused}");
+        assert_eq!(runtime.running(), Some(PlanVersion(1)));
+        assert_eq!(runtime.model(&cam()).unwrap().version, PlanVersion(1));
+        std::fs::write(&file, &fine).unwrap();
+    }
+    go(&runtime, 2, vec![task("cam", "deep", &[("a", 0, 1), ("b", 1, n)])]);
+}
+
 #[test]
 fn sessions_that_do_not_fit_are_not_loaded() {
     if !onnxruntime() {
@@ -311,20 +341,18 @@ fn a_full_tenant_is_turned_away_and_late_requests_do_not_run() {
     let runtime = runtime(settings);
     let n = blocks(root.path(), "deep");
     go(&runtime, 1, vec![task("cam", "deep", &[("a", 0, n)]), task("mic", "deep", &[("a", 0, n)])]);
-    // More at once than may be under way: each is answered or turned away, none is lost.
-    let outcomes: Vec<_> = (0..64).map(|_| runtime.infer(&cam(), request(&picture(1)), None)).collect();
-    let (mut answered, mut busy) = (0, 0);
-    for outcome in outcomes {
-        match outcome {
-            Ok(pending) => {
-                pending.wait().unwrap();
-                answered += 1;
-            }
+    // More at once than may be under way, however fast the unit is beside this thread: each is answered or turned away,
+    // none is lost.
+    let (mut taken, mut busy) = (Vec::new(), 0);
+    while busy == 0 && taken.len() < 10_000 {
+        match runtime.infer(&cam(), request(&picture(1)), None) {
+            Ok(pending) => taken.push(pending),
             Err(InferError::Busy(4)) => busy += 1,
             Err(other) => panic!("{other}"),
         }
     }
-    assert!(answered >= 4 && busy > 0 && answered + busy == 64, "{answered} {busy}");
+    assert!(taken.len() >= 4 && busy == 1, "{} {busy}", taken.len());
+    taken.into_iter().for_each(|pending| drop(pending.wait().unwrap()));
     // No time at all: it never begins.
     let late = runtime.infer(&cam(), request(&picture(1)), Some(Duration::ZERO)).unwrap().wait();
     assert_eq!(late, Err(InferError::Expired));

@@ -49,6 +49,10 @@ pub enum Cause {
     Gain,
     /// The fleet is another one: tenants or boards came or went, or what tenants ask for changed.
     Change,
+    /// Boards refused a part of the plan before, were lost, or came back.
+    Boards,
+    /// Boards no longer behave as predicted, and options were priced anew.
+    Drift,
 }
 
 impl Cause {
@@ -60,6 +64,8 @@ impl Cause {
             Self::Cap => "cap",
             Self::Gain => "gain",
             Self::Change => "change",
+            Self::Boards => "boards",
+            Self::Drift => "drift",
         }
     }
 }
@@ -100,8 +106,8 @@ pub struct Past {
     pub cause: Cause,
     /// The plan, as far as it is one of the present problem; `None` where nothing is left of it.
     pub plan: Option<Assignment>,
-    /// Whether the fleet changed since.
-    pub changed: bool,
+    /// What changed since, if anything did: the cause of the next plan.
+    pub changed: Option<Cause>,
 }
 
 impl Published {
@@ -160,8 +166,10 @@ pub struct Controller {
     last: Option<(Timestamp, Vec<GramsPerKwh>)>,
     /// Cells that were solved.
     solved: BTreeSet<Vec<i64>>,
-    /// The fleet changed since the running plan was made.
-    changed: bool,
+    /// What changed since the running plan was made.
+    changed: Option<Cause>,
+    /// Watts of each site that are not to be given out.
+    reserved: Vec<Watts>,
 }
 
 /// Most cells remembered; past it they are opened anew.
@@ -182,7 +190,8 @@ impl Controller {
             number: 0,
             meter,
             last: None,
-            changed: false,
+            changed: None,
+            reserved: Vec::new(),
             solved: BTreeSet::new(),
         }
     }
@@ -220,6 +229,11 @@ impl Controller {
             plan,
             solution: None,
         });
+    }
+
+    /// Takes so many watts off the cap of each site from the next turn on: boards that do not answer may draw them.
+    pub fn reserve(&mut self, by_site: Vec<Watts>) {
+        self.reserved = by_site;
     }
 
     /// Goes on from what a meter counted before.
@@ -337,6 +351,7 @@ impl Controller {
             last: self.last.clone(),
             solved: self.solved.clone(),
             changed: self.changed,
+            reserved: self.reserved.clone(),
         }
     }
 
@@ -385,7 +400,10 @@ impl Controller {
             .map(|g| g.sites.iter().map(|(s, _)| self.meter.today_g(s.at())).sum())
             .collect();
         let sites = self.zones.len();
-        let Caps { sites: caps, clips } = self.budgets.caps(now, ahead, (&spent, left), sites);
+        let Caps { sites: mut caps, clips } = self.budgets.caps(now, ahead, (&spent, left), sites);
+        for (cap, reserved) in caps.iter_mut().zip(&self.reserved) {
+            *cap = cap.map(|cap| Watts::new((cap.get() - reserved.get()).max(0.0)));
+        }
         let mut turn = Turn { clips, ..Turn::at(now, intensity.clone(), caps.clone()) };
         self.environment(&intensity, &caps)?;
         if let Some(running) = &self.running
@@ -421,7 +439,7 @@ impl Controller {
             found = again?;
         }
         self.replace(&found, turn)?;
-        self.changed = false;
+        self.changed = None;
         turn.forced_off = self.forced_off(&turn.caps);
         self.resolver.make_ready();
         Ok(())
@@ -523,7 +541,7 @@ impl Controller {
         };
         let verdict = self.judge(&running.plan);
         if !verdict.passes() || !under(&running.power, &turn.caps) {
-            let cause = if self.changed { Cause::Change } else { Cause::Cap };
+            let cause = self.changed.unwrap_or(Cause::Cap);
             turn.published.push(self.publish(found.plan(&turn.caps)?, now, cause)?);
             return Ok(());
         }
@@ -532,12 +550,12 @@ impl Controller {
         let by = value - standing.verdict.evaluation.value;
         let gain = if self.minimises() { by } else { -by };
         let pays = gain > self.settings.gain;
-        if self.changed && !pays {
+        if let (Some(cause), false) = (self.changed, pays) {
             // Another fleet has another plan, if only because it lists other tenants or boards.
             let kept = Standing { plan: running.plan.clone(), verdict, ..(**standing).clone() };
-            turn.published.push(self.publish(&kept, now, Cause::Change)?);
+            turn.published.push(self.publish(&kept, now, cause)?);
         } else if pays {
-            let cause = if self.changed { Cause::Change } else { Cause::Gain };
+            let cause = self.changed.unwrap_or(Cause::Gain);
             turn.published.push(self.publish(standing, now, cause)?);
         } else if let Some(running) = &mut self.running {
             (running.bound, running.value, running.loss) = (standing.bound, value, loss);

@@ -92,14 +92,14 @@ fn a_controller_goes_on_from_the_plan_of_another() {
 
     // Nothing changed: the plan stays, with its number.
     let mut same = controller();
-    same.resume(past(false));
+    same.resume(past(None));
     assert_eq!(same.running().map(|r| (r.number, r.power.clone())), Some((41, before.power.clone())));
     let turn = same.step(at(1), &grams(300.0), LEFT).unwrap();
     assert!(turn.published.is_empty());
 
     // The fleet changed, but not what is best: a plan for the fleet as it is now, and nobody moves.
     let mut changed = controller();
-    changed.resume(past(true));
+    changed.resume(past(Some(Cause::Change)));
     let turn = changed.step(at(1), &grams(300.0), LEFT).unwrap();
     let published = &turn.published[0];
     assert_eq!((published.number, published.cause, published.moves), (42, Cause::Change, 0));
@@ -108,13 +108,13 @@ fn a_controller_goes_on_from_the_plan_of_another() {
 
     // A lower cap than it was made for: the next number, and why.
     let mut lower = controller();
-    lower.resume(past(false));
+    lower.resume(past(None));
     let turn = lower.step(at(1), &grams(600.0), LEFT).unwrap();
     assert_eq!(turn.published.first().map(|p| (p.number, p.cause)), Some((42, Cause::Cap)));
 
     // The fleet changed, so that nothing is left of the plan.
     let mut other = controller();
-    other.resume(Past { plan: None, ..past(true) });
+    other.resume(Past { plan: None, ..past(Some(Cause::Change)) });
     let turn = other.step(at(1), &grams(300.0), LEFT).unwrap();
     assert_eq!(turn.published.first().map(|p| (p.number, p.cause)), Some((42, Cause::First)));
 
@@ -122,7 +122,7 @@ fn a_controller_goes_on_from_the_plan_of_another() {
     let mut shed = controller();
     let mut nobody = before.plan.clone();
     nobody.picks.fill(None);
-    shed.resume(Past { plan: Some(nobody), ..past(true) });
+    shed.resume(Past { plan: Some(nobody), ..past(Some(Cause::Change)) });
     let turn = shed.step(at(1), &grams(300.0), LEFT).unwrap();
     assert_eq!(turn.published.first().map(|p| (p.number, p.cause)), Some((42, Cause::Change)));
     let turn = shed.step(at(2), &grams(600.0), LEFT).unwrap();

@@ -54,6 +54,11 @@ const TABLE: &[(&str, &str, Need)] = &[
     ("GET", "/v1/fleets/{id}/events", READ),
     ("GET", "/v1/fleets/{id}/history", READ),
     ("POST", "/v1/fleets/{id}/carbon", OPERATE),
+    ("GET", "/v1/fleets/{id}/telemetry", READ),
+    // What a board says moves plans, and where it says that it is will be called.
+    ("GET", "/v1/agents", READ),
+    ("PUT", "/v1/agents/{device}", OPERATE),
+    ("POST", "/v1/agents/{device}/telemetry", OPERATE),
 ];
 
 /// What a request needs, by method and path template. A path that leads nowhere, and a method that

@@ -2,7 +2,9 @@
 //!
 //! One module a command; `exit` has the exit codes, `out` writes to the terminal.
 
+mod accelerators;
 mod access_args;
+mod board_key;
 mod catalog;
 mod check;
 mod dataset;
@@ -66,12 +68,16 @@ enum Command {
     Profile(profile::Args),
     /// Generate a scenario from a seed
     Generate(generate::Args),
+    /// Generate jobs for accelerators, and compare policies on them in the cluster simulator
+    Accelerators(accelerators::Args),
     /// Write a problem as MPS, LP or priced instance
     Export(export::Args),
     /// Run the HTTP service
     Serve(serve::Args),
     /// Make, list and revoke API keys of the service
     Keys(keys::Args),
+    /// Make the key that signs what boards are told
+    BoardKey(board_key::Args),
     /// Solve one task for `serve`, from standard input
     #[command(hide = true)]
     Worker,
@@ -96,6 +102,8 @@ enum InputFormat {
     MmkpKhan,
     /// OR-Library generalised assignment text
     Gap,
+    /// ecomap.accelerator-jobs/v1
+    AcceleratorJobs,
 }
 
 impl From<InputFormat> for Format {
@@ -106,6 +114,7 @@ impl From<InputFormat> for Format {
             InputFormat::Mmkp => Self::Mmkp,
             InputFormat::MmkpKhan => Self::MmkpKhan,
             InputFormat::Gap => Self::Gap,
+            InputFormat::AcceleratorJobs => Self::AcceleratorJobs,
         }
     }
 }
@@ -147,9 +156,11 @@ pub fn main() -> ExitCode {
         Command::Dataset(args) => dataset::run(&args),
         Command::Profile(args) => profile::run(&args),
         Command::Generate(args) => generate::run(&args),
+        Command::Accelerators(args) => accelerators::run(&args),
         Command::Export(args) => export::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Keys(args) => keys::run(&args),
+        Command::BoardKey(args) => board_key::run(&args),
         Command::Worker => {
             crate::worker::serve(&mut std::io::stdout()).map(|()| Exit::Ok).map_err(Into::into)
         }

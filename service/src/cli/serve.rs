@@ -4,6 +4,7 @@ use super::access_args::AccessArgs;
 use super::jobs_args::JobsArgs;
 use super::{Exit, out, parse_seconds};
 use crate::ServiceError;
+use crate::fleets::boards::BoardsConfig;
 use crate::http::server::signals;
 use crate::http::{Config, Server};
 use crate::input;
@@ -68,6 +69,9 @@ pub(super) struct Args {
     /// Services that know carbon intensities (TOML)
     #[arg(long, env = "ECOMAP_SOURCES", value_name = "FILE")]
     sources: Option<PathBuf>,
+    /// Boards that run plans, their addresses and the signing key (TOML)
+    #[arg(long, env = "ECOMAP_BOARDS", value_name = "FILE")]
+    boards: Option<PathBuf>,
     /// Begin a new store without the fleet `demo`, the scenario on a synthetic, accelerated day
     #[arg(long, env = "ECOMAP_NO_DEMO")]
     no_demo: bool,
@@ -118,6 +122,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         store: store(args.store.as_deref()),
         kept: ecomap_store::Settings { fleets: u64::from(args.max_fleets), ..defaults.kept },
         sources: args.sources.clone(),
+        boards: args.boards.as_deref().map(BoardsConfig::read).transpose()?,
         demo: !args.no_demo,
         fleet_workers: args.fleet_workers.map_or(defaults.fleet_workers, usize::from),
         max_streams: usize::from(args.max_streams),

@@ -87,7 +87,7 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         ..Request::default()
     };
     if let Some(solver) = &args.solver {
-        ecomap_solver::by_name(solver).map_err(ServiceError::Solver)?;
+        crate::accelerators::known(solver).map_err(ServiceError::Solver)?;
     }
     let document = input::read(&args.file)?;
     request.warm_start = args.warm_start.as_deref().map(read_result).transpose()?;

@@ -110,6 +110,14 @@ fn look(document: &Document, format: Option<Format>) -> Result<String, ServiceEr
             s.devices.len(),
             s.sites.len()
         ),
+        Input::Accelerators(w) => format!(
+            "accelerator jobs {} ({} jobs, {} servers, {} accelerators, question {})",
+            w.name(),
+            w.jobs().len(),
+            w.servers().len(),
+            w.accelerators(),
+            w.question().as_str()
+        ),
         Input::Instance(i) => format!(
             "{} instance {} ({} tenants, {} options, {} capacities)",
             loaded.format,

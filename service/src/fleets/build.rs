@@ -1,5 +1,6 @@
 //! From a fleet's document to a controller and the chains of its zones.
 
+use super::boards::{Corrected, Known, Outs};
 use super::document;
 use super::services::Services;
 use super::wire::{ControlDto, FleetDto, GroupDto, PolicyDto, SignalDto, SourceDto};
@@ -79,6 +80,8 @@ pub struct Built {
     pub dto: FleetDto,
     /// What is left of its scenario without lost devices.
     pub scenario: Scenario,
+    /// Devices that are not there: lost by the document, or out of reach.
+    pub absent: Vec<String>,
     /// Tenants that no present device may serve.
     pub stranded: Vec<String>,
     /// The controller; nothing is solved yet.
@@ -98,8 +101,8 @@ pub struct Before {
     pub cause: Cause,
     /// The plan.
     pub plan: Option<PlanDto>,
-    /// Whether the document changed since.
-    pub changed: bool,
+    /// What changed since, if anything did.
+    pub changed: Option<Cause>,
 }
 
 /// Where an accelerated fleet's clock begins; `None` for what is no time.
@@ -238,17 +241,29 @@ pub fn signals(dto: &FleetDto, services: &Services) -> BTreeMap<String, Signal> 
 pub fn build(
     dto: FleetDto,
     before: Option<&Before>,
+    known: &Known,
     (sizes, isolated, clock): (Sizes, Option<Isolated>, &Arc<dyn Clock>),
 ) -> Result<Built, ServiceError> {
     let catalog = input::catalog()?;
-    let (present, stranded) = document::present(&dto, catalog);
+    let absent = absent(&dto, &known.outs);
+    let without = FleetDto { lost: absent.clone(), ..dto.clone() };
+    let (present, stranded) = document::present(&without, catalog);
     let scenario = present.lower(catalog)?;
     let loaded = Loaded {
         input: Input::Scenario(scenario),
         format: Format::Scenario,
         timings: pipeline::Timings::default(),
     };
-    let mut priced = pipeline::price(loaded, sizes, &**clock)?;
+    let mut priced = match &known.calibration {
+        Some(corrections) => {
+            let predictor = Corrected::new(pipeline::predictor()?, corrections);
+            pipeline::price_by(loaded, &predictor, sizes, &**clock)?
+        }
+        None => pipeline::price(loaded, sizes, &**clock)?,
+    };
+    if let Some(left) = known.outs.without(&priced.instance)? {
+        priced.instance = left;
+    }
     let Some(scenario) = priced.scenario.take() else {
         return Err(ServiceError::NotAScenario(dto.scenario.name));
     };
@@ -269,6 +284,7 @@ pub fn build(
     let settings = Settings { options, gain: control.gain, effort: ecomap_fleet::Effort::Every };
     let traced = budgets.groups().iter().any(|g| g.traced.is_some());
     let mut controller = Controller::new(priced.instance.clone(), zone_of, budgets, settings);
+    controller.reserve(known.outs.reserved(scenario.sites.iter().map(|s| s.id.as_str())));
     if let Some(isolated) = isolated {
         controller = controller.with_prover(Arc::new(Apart(isolated)));
     }
@@ -280,7 +296,18 @@ pub fn build(
         let intensity: Vec<GramsPerKwh> = scenario.zones.iter().map(|z| z.carbon).collect();
         controller.trace(&intensity).map_err(|why| ServiceError::Usage(why.to_string()))?;
     }
-    Ok(Built { dto, scenario, stranded, controller, priced })
+    Ok(Built { dto, scenario, absent, stranded, controller, priced })
+}
+
+/// Devices that are not there. A fleet of which no board answers keeps all of them: its plans wait for the boards.
+fn absent(dto: &FleetDto, outs: &Outs) -> Vec<String> {
+    let all = document::device_names(&dto.scenario);
+    let mut absent: BTreeSet<&String> = dto.lost.iter().collect();
+    absent.extend(outs.boards.keys().filter(|d| all.contains(*d)));
+    if absent.len() >= all.len() {
+        return dto.lost.clone();
+    }
+    absent.into_iter().cloned().collect()
 }
 
 fn budgets(dto: &FleetDto, scenario: &Scenario) -> Result<Budgets, Box<dyn std::error::Error>> {

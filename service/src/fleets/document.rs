@@ -1,5 +1,6 @@
 //! A fleet's document, checked.
 
+use super::boards::Boards;
 use super::services::Services;
 use super::wire::{ControlDto, FORMAT, FleetDto, SourceDto};
 use crate::ServiceError;
@@ -59,6 +60,30 @@ pub fn check(dto: &FleetDto, services: &Services, sizes: Sizes) -> Result<(), Is
                 .iter()
                 .map(|i| Issue::new(i.code, format!("/scenario{}", i.pointer), i.message.clone())),
         ),
+    }
+    Issues::check(bad)
+}
+
+/// Checks which boards a fleet names; `boards` are the configured ones.
+///
+/// # Errors
+/// Every issue found.
+pub fn executors(dto: &FleetDto, boards: &Boards) -> Result<(), Issues> {
+    let mut bad = Vec::new();
+    let Some(executors) = &dto.executors else { return Ok(()) };
+    let names = device_names(&dto.scenario);
+    let mut seen = BTreeSet::new();
+    range(&mut bad, "/executors/lease_s", f64::from(executors.lease_s), 5.0, 31_536_000.0);
+    for (n, device) in executors.devices.iter().enumerate() {
+        let at = format!("/executors/devices/{n}");
+        if !names.contains(device) {
+            bad.push(Issue::new(Code::UnknownDevice, at, short(device)));
+        } else if !seen.insert(device) {
+            bad.push(Issue::new(Code::DuplicateId, at, short(device)));
+        } else if !boards.has(device) {
+            let why = format!("{} is not configured as a board of this service (--boards)", short(device));
+            bad.push(Issue::new(Code::UnknownName, at, why));
+        }
     }
     Issues::check(bad)
 }

@@ -6,7 +6,8 @@
 //! turn brings is on the disk before anybody sees it.
 
 use super::Shared;
-use super::build::{self, Before, ZoneLinks};
+use super::boards::{self, Corrections, Known, Outs};
+use super::build::{self, ZoneLinks};
 use super::clock::{FleetClock, wall};
 use super::poller;
 use super::records::TurnDto;
@@ -14,12 +15,10 @@ use super::snapshot::{SERIES, Snapshot};
 use super::state::Status;
 use super::told;
 use super::wire::FleetDto;
-use super::work::{self, Saved, Work};
+use super::work::{Saved, Work};
 use crate::http::pool::{Pool, Refused};
-use ecomap_carbon::Sample;
 use ecomap_carbon::source::Reading;
-use ecomap_fleet::FleetError;
-use ecomap_instances::format::result_v1::ResultDto;
+use ecomap_fleet::{Cause, FleetError};
 use ecomap_store::{Event, Fleet, StoreError};
 use jiff::civil::Date;
 use jiff::tz::{Offset, TimeZone};
@@ -54,6 +53,10 @@ pub enum Message {
         /// What.
         reading: Reading,
     },
+    /// What a solve must leave out because of boards.
+    Boards(Arc<Outs>),
+    /// Boards no longer behave as predicted; this corrects the predictions.
+    Drifted(Arc<Corrections>),
     /// A source of a zone had nothing to say, and why; `None`: it has again.
     Failing {
         /// Zone.
@@ -72,6 +75,12 @@ pub(super) struct Live {
     pub(super) inbox: mpsc::Receiver<Message>,
     pub(super) sender: mpsc::WeakSender<Message>,
     pub(super) snapshot: watch::Sender<Arc<Snapshot>>,
+    /// What boards taught.
+    pub(super) known: Known,
+    /// Why the controller must be built anew although the document is the same.
+    pub(super) stale: Option<Cause>,
+    /// Brings plans to boards, where the fleet has some.
+    pub(super) crew: Option<boards::Handle>,
 }
 
 /// What the task holds while the fleet is built.
@@ -141,7 +150,7 @@ impl Live {
         loop {
             let step = async {
                 let version = held.as_ref().and_then(|h| h.work.as_ref()).map(|w| w.version());
-                if version != Some(self.fleet.version) {
+                if version != Some(self.fleet.version) || self.stale.is_some() {
                     let before = held.take();
                     held = Some(self.rebuild(before, &mut series, &mut resumed).await?);
                 }
@@ -193,6 +202,14 @@ impl Live {
                 {
                     self.fleet = fleet;
                 }
+            }
+            Message::Boards(outs) => {
+                self.known.outs = outs;
+                self.stale.get_or_insert(Cause::Boards);
+            }
+            Message::Drifted(corrections) => {
+                self.known.calibration = Some(corrections);
+                self.stale = Some(Cause::Drift);
             }
             Message::Said { zone, source, reading } => {
                 let Some(held) = held else { return };
@@ -261,7 +278,10 @@ impl Live {
         // Without a turn since the service started, what was stored is where the fleet was.
         let saved =
             saved.or_else(|| self.fleet.state.as_deref().and_then(|s| serde_json::from_str::<Saved>(s).ok()));
-        let past = match work.and_then(|w| w.before()) {
+        let same = work.as_ref().is_some_and(|w| w.version() == version);
+        let why = if same { self.stale.unwrap_or(Cause::Change) } else { Cause::Change };
+        self.stale = None;
+        let past = match work.and_then(|w| w.before(why)) {
             Some(past) => Some(past),
             None => self.past().await?,
         };
@@ -286,13 +306,15 @@ impl Live {
             series.extend(rows.iter().filter_map(|t| serde_json::from_str::<TurnDto>(&t.body).ok()));
         }
         let (every, offset) = (i64::from(dto.control.every_s), dto.control.utc_offset_minutes);
+        self.hire(&dto, past.as_ref());
+        let known = self.known.clone();
         let job = {
             let (id, isolated) = (self.fleet.id.clone(), self.shared.isolated.clone());
             let (sizes, clock) = (self.shared.sizes, Arc::clone(&self.shared.clock));
             move || {
                 let (before, result) = past.map_or((None, None), |(b, r)| (Some(b), r));
                 let means = (sizes, isolated, &clock);
-                Work::new(&id, (version, dto), before.as_ref(), result, saved.as_ref(), means)
+                Work::new(&id, (version, dto), before.as_ref(), result, saved.as_ref(), &known, means)
             }
         };
         let ticket = match self.shared.solves.submit(ecomap_solver::CancelToken::default(), job) {
@@ -337,38 +359,6 @@ impl Live {
             forced_off: Vec::new(),
             _pollers: pollers,
         })
-    }
-
-    /// The last plan in the store.
-    async fn past(&self) -> Result<Option<(Before, Option<Arc<ResultDto>>)>, Failed> {
-        let uid = self.fleet.uid;
-        let Some(row) = self.shared.store.read(move |v| v.last_plan(uid)).await? else { return Ok(None) };
-        let result: Option<ResultDto> = serde_json::from_str(&row.result).ok();
-        let before = Before {
-            number: row.number,
-            at: row.at,
-            cause: work::cause(&row.cause),
-            plan: result.as_ref().and_then(|r| r.plan.clone()),
-            changed: row.version != self.fleet.version,
-        };
-        Ok(Some((before, result.map(Arc::new))))
-    }
-
-    /// Gives the chains what was said before.
-    async fn recall(&self, zones: &mut [ZoneLinks], now: Timestamp) -> Result<(), Failed> {
-        let uid = self.fleet.uid;
-        let since = now.checked_sub(SignedDuration::from_hours(49)).unwrap_or(now);
-        let rows = self.shared.store.read(move |v| v.samples(uid, since, 20_000)).await?;
-        for links in zones {
-            for (rank, name) in links.names.iter().enumerate() {
-                let own = rows.iter().filter(|r| r.zone == *links.zone && r.source == **name);
-                let samples: Vec<Sample> = own.filter_map(|r| told::revive(r, &links.zone, name)).collect();
-                if !samples.is_empty() {
-                    links.chain.take(rank, Reading { samples, dropped: 0 }, now);
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Writes to the store, with patience while it is busy.

@@ -1,7 +1,8 @@
 //! All fleets of a service: their documents in the store, their tasks, and how the two stay together.
 
 use super::Shared;
-use super::build::{self, MANUAL};
+use super::boards::{Boards, Known};
+use super::build;
 use super::client::Client;
 use super::clock::{FleetClock, wall};
 use super::document;
@@ -10,14 +11,11 @@ use super::patch::{self, Done, PatchDto};
 use super::records::PlanSummaryDto;
 use super::services::Services;
 use super::snapshot::Snapshot;
-use super::told;
 use super::wire::{ControlDto, FleetDto};
 use crate::ServiceError;
 use crate::http::pool::{Pool, Refused};
 use crate::pipeline::Sizes;
 use crate::worker::Isolated;
-use ecomap_carbon::Sample;
-use ecomap_carbon::source::Reading;
 use ecomap_instances::issue::Issues;
 use ecomap_solver::CancelToken;
 use ecomap_solver::clock::Clock;
@@ -32,7 +30,7 @@ use tokio::sync::{mpsc, watch};
 /// Messages that may wait for a fleet's task.
 const INBOX: usize = 64;
 /// How long a push waits for a place there.
-const PATIENCE: Duration = Duration::from_secs(5);
+pub(super) const PATIENCE: Duration = Duration::from_secs(5);
 /// Attempts at a change that finds another version each time.
 const ATTEMPTS: usize = 8;
 
@@ -91,16 +89,16 @@ impl From<StoreError> for EditError {
     }
 }
 
-struct Handle {
-    uid: i64,
+pub(super) struct Handle {
+    pub(super) uid: i64,
     snapshot: watch::Receiver<Arc<Snapshot>>,
-    inbox: mpsc::Sender<Message>,
+    pub(super) inbox: mpsc::Sender<Message>,
 }
 
 /// All fleets. Clones share them.
 #[derive(Clone)]
 pub struct Fleets {
-    shared: Arc<Shared>,
+    pub(super) shared: Arc<Shared>,
     live: Arc<Mutex<BTreeMap<String, Handle>>>,
     stop: Arc<watch::Sender<bool>>,
 }
@@ -118,7 +116,7 @@ impl Fleets {
     /// When a thread cannot be started, or the client for services cannot be made.
     pub fn new(
         store: Store,
-        services: Services,
+        (services, boards): (Services, Boards),
         (threads, most): (usize, usize),
         short: &Pool,
         (sizes, isolated): (Sizes, Option<Isolated>),
@@ -137,6 +135,7 @@ impl Fleets {
             sizes,
             isolated,
             services,
+            boards,
             client: Client::new()?,
             news: watch::Sender::new(0),
             stop,
@@ -144,7 +143,7 @@ impl Fleets {
         Ok(Self { shared: Arc::new(shared), live: Arc::default(), stop: Arc::new(sender) })
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Handle>> {
+    pub(super) fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Handle>> {
         // Nothing panics while it is held.
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -215,6 +214,9 @@ impl Fleets {
             inbox: messages,
             sender: inbox.downgrade(),
             snapshot,
+            known: Known::default(),
+            stale: None,
+            crew: None,
         };
         let mut live = self.lock();
         if live.get(&id).is_some_and(|known| known.uid >= uid && !known.inbox.is_closed()) || self.stopping()
@@ -402,50 +404,10 @@ impl Fleets {
         &self.shared.services
     }
 
-    /// Takes pushed samples: stored first, then told to the fleet's task.
-    ///
-    /// # Errors
-    /// [`EditError`]; then nothing changed.
-    pub async fn push(&self, id: &str, samples: Vec<Sample>) -> Result<u64, EditError> {
-        let handle = self.lock().get(id).map(|h| (h.uid, h.inbox.clone()));
-        let (uid, inbox) = handle.ok_or(EditError::NotFound)?;
-        let mut zones: BTreeMap<String, Vec<Sample>> = BTreeMap::new();
-        for sample in samples {
-            zones.entry(sample.zone().to_owned()).or_default().push(sample);
-        }
-        // A place for every message first, so that what is stored is also told.
-        let places = tokio::time::timeout(PATIENCE, inbox.reserve_many(zones.len())).await;
-        let mut places = match places {
-            Ok(Ok(places)) => places,
-            Ok(Err(_)) => return Err(EditError::NotFound),
-            Err(_) => return Err(EditError::Busy),
-        };
-        let now = self.now(id).unwrap_or_else(wall);
-        let rows: Vec<ecomap_store::Sample> =
-            zones.values().flatten().map(|s| told::row(s, MANUAL, now)).collect();
-        let name = id.to_owned();
-        let event = self
-            .shared
-            .store
-            .write(move |tx| {
-                if tx.fleet(&name)?.is_none_or(|f| f.uid != uid) {
-                    return Err(StoreError::NotFound);
-                }
-                tx.add_samples(uid, &rows)?;
-                let reason = format!("{} samples were pushed", rows.len());
-                let zones: Vec<&str> = rows.iter().map(|r| r.zone.as_str()).collect();
-                let data = json!({ "samples": rows.len(), "zones": dedup(zones) }).to_string();
-                tx.add_event(&Event::new(Some(&name), "carbon_pushed", &reason, &data, now))
-            })
-            .await?;
-        for (zone, samples) in zones {
-            if let Some(place) = places.next() {
-                let reading = Reading { samples, dropped: 0 };
-                place.send(Message::Said { zone: zone.as_str().into(), source: MANUAL.into(), reading });
-            }
-        }
-        self.shared.announce(event);
-        Ok(event)
+    /// The configured boards.
+    #[must_use]
+    pub fn boards(&self) -> &Boards {
+        &self.shared.boards
     }
 }
 
@@ -456,16 +418,11 @@ fn changed(shared: &Shared, document: &str, patch: &PatchDto) -> Result<(String,
     let done = patch::apply(&mut dto, patch).map_err(EditError::Invalid)?;
     // What a change breaks is told in terms of the document as it would be.
     document::check(&dto, &shared.services, shared.sizes).map_err(EditError::Invalid)?;
+    document::executors(&dto, &shared.boards).map_err(EditError::Invalid)?;
     Ok((document::text(&dto).map_err(EditError::Internal)?, done))
 }
 
 #[allow(clippy::float_cmp)] // exactly the default
 fn accelerated(control: &ControlDto) -> bool {
     control.speed != 1.0
-}
-
-fn dedup(mut names: Vec<&str>) -> Vec<&str> {
-    names.sort_unstable();
-    names.dedup();
-    names
 }

@@ -10,11 +10,14 @@
 //! - [`wire`], [`document`], [`patch`]: what a fleet is, whether it holds, and how it changes.
 //! - [`services`]: who may be asked for intensities; addresses and secrets are the operator's.
 //! - [`build`], [`work`]: from a document to a controller, and its turns as records.
-//! - [`live`], `turn`, `told`: the task of one fleet; [`Fleets`] starts and ends them.
+//! - [`live`], `turn`, `told`, `past`: the task of one fleet; [`Fleets`] starts and ends them.
+//! - [`boards`]: plans carried to boards, and what they report.
+//! - [`taken`]: pushed samples and reports.
 //! - [`records`], [`state`], [`diff`], [`history`]: what is published.
 //!
 //! Nothing is announced before it is on the disk, so whoever has seen a plan finds it there after a restart.
 
+pub mod boards;
 pub mod build;
 pub mod client;
 pub mod clock;
@@ -24,12 +27,14 @@ pub mod document;
 pub mod history;
 pub mod live;
 pub mod manager;
+mod past;
 pub mod patch;
 mod poller;
 pub mod records;
 pub mod services;
 pub mod snapshot;
 pub mod state;
+pub mod taken;
 mod told;
 mod turn;
 pub mod wire;
@@ -40,6 +45,7 @@ pub use manager::{EditError, Fleets, Precondition};
 use crate::http::pool::Pool;
 use crate::pipeline::Sizes;
 use crate::worker::Isolated;
+use boards::Boards;
 use client::Client;
 use ecomap_solver::clock::Clock;
 use ecomap_store::Store;
@@ -61,6 +67,7 @@ struct Shared {
     /// Where exact solves run that may keep HiGHS busy.
     isolated: Option<Isolated>,
     services: Services,
+    boards: Boards,
     client: Client,
     /// Id of the last event.
     news: watch::Sender<u64>,

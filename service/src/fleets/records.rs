@@ -20,7 +20,8 @@ pub struct PlanSummaryDto {
     pub number: u64,
     /// When it was published, on the fleet's clock.
     pub at: String,
-    /// Why: `first`, `cap` (the one before drew more than a new cap), `gain`, `change` (the fleet changed).
+    /// Why: `first`, `cap` (the one before drew more than a new cap), `gain`, `change` (the fleet changed),
+    /// `boards` (a board refused, was lost or came back), `drift` (boards no longer behave as predicted).
     pub cause: String,
     /// Version of the fleet's document that it was made for.
     pub fleet_version: u64,
@@ -155,6 +156,12 @@ pub struct TurnDto {
     pub cap_w: BTreeMap<String, Option<f64>>,
     /// Predicted draw by site under the plan that runs from now on.
     pub predicted_w: BTreeMap<String, f64>,
+    /// What the boards of a site reported last, W, where every board of the plan that is on did.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reported_w: BTreeMap<String, f64>,
+    /// What that is, by site: `measured`, `modelled` or `emulated`, several joined by `+`.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub reported_basis: BTreeMap<String, String>,
     /// Number of that plan.
     pub plan: u64,
     /// Why it was published, when it was in this turn; several joined by `+`.
@@ -190,7 +197,8 @@ pub struct EventDto {
     pub at: String,
     /// What kind: `created`, `changed`, `deleted`, `resumed`, `tenant_arrived`, `tenant_left`, `rate_changed`,
     /// `slo_changed`, `priority_changed`, `device_lost`, `device_back`, `plan`, `caps`, `boards_off`, `carbon_source`,
-    /// `carbon_pushed`, `fault`, `recovered`.
+    /// `carbon_pushed`, `fault`, `recovered`, `dispatched`, `dispatch_failed`, `refused`, `board_lost`, `board_back`,
+    /// `board_safe`, `drift`.
     pub kind: String,
     /// Why, for people.
     pub reason: String,

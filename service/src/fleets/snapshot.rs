@@ -1,5 +1,6 @@
 //! What everybody may see of a fleet without asking its task: an immutable picture behind a watch channel.
 
+use super::boards::wire::BoardStateDto;
 use super::clock::FleetClock;
 use super::records::{PlanSummaryDto, TurnDto};
 use super::state::{FORMAT, StateDto, Status, ZoneDto};
@@ -36,6 +37,8 @@ pub struct Snapshot {
     pub zones: Arc<Vec<ZoneDto>>,
     /// The running plan in figures.
     pub figures: Arc<Figures>,
+    /// Boards that run its plans.
+    pub boards: Arc<Vec<BoardStateDto>>,
     /// The last turns.
     pub series: Arc<VecDeque<TurnDto>>,
     /// Id of the last event stored with it.
@@ -58,6 +61,7 @@ impl Snapshot {
             clock: None,
             zones: Arc::default(),
             figures: Arc::default(),
+            boards: Arc::default(),
             series: Arc::default(),
             last_event: 0,
         }
@@ -88,6 +92,7 @@ impl Snapshot {
             sites: self.figures.sites.clone(),
             devices: self.figures.devices.clone(),
             tenants: self.figures.tenants.clone(),
+            boards: self.boards.to_vec(),
             plan: self.plan.as_deref().cloned(),
             worth: self.figures.worth.clone(),
             series: self.series.iter().cloned().collect(),

@@ -1,5 +1,6 @@
 //! A fleet at a glance: what a dashboard shows.
 
+use super::boards::wire::BoardStateDto;
 use super::records::{PlanSummaryDto, TurnDto};
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -41,6 +42,9 @@ pub struct StateDto {
     pub devices: Vec<DeviceDto>,
     /// Tenants.
     pub tenants: Vec<TenantDto>,
+    /// Boards that run the plans; what they report is measured, modelled or emulated, as they say.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub boards: Vec<BoardStateDto>,
     /// The plan that runs.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanSummaryDto>,

@@ -157,6 +157,8 @@ pub(super) fn reason(plan: &PlanSummaryDto) -> String {
         "first" => "the first plan",
         "cap" => "the plan before drew more than a new cap",
         "change" => "the fleet changed",
+        "boards" => "boards refused, were lost or came back",
+        "drift" => "boards no longer behave as predicted",
         _ => "it gains on the plan before",
     };
     let gap = plan.gap.map_or_else(|| "gap unknown".to_owned(), |g| format!("gap {:.3} %", 100.0 * g));

@@ -1,17 +1,19 @@
 //! One turn of a fleet's task, and how what it brings reaches the disk before anybody's eyes.
 
+use super::boards::wire::BoardStateDto;
 use super::clock::wall;
 use super::live::{Failed, Held, Live};
 use super::records::{PlanRecordDto, TurnDto};
 use super::snapshot::{SERIES, Snapshot};
-use super::state::Status;
+use super::state::{DeviceDto, Status};
 use super::told;
 use super::work::{self, Saved, Work};
 use ecomap_carbon::source::Exchange;
 use ecomap_fleet::replay::left_of_day;
+use ecomap_instances::format::telemetry_v1::OriginDto;
 use ecomap_store::{Event, Plan};
 use jiff::{SignedDuration, Timestamp};
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 /// Hours of outlook given to policies: a day of 25 hours and the hour under way.
@@ -66,8 +68,9 @@ impl Live {
             let row = work.turn(&turn, &figures);
             (turn, outcome, figures, row, work.saved(now))
         };
-        let (work, (turn, outcome, figures, row, saved)) =
+        let (work, (turn, outcome, figures, mut row, saved)) =
             Self::on(&self.shared.solves, work, finish).await?;
+        reported(&self.snapshot.borrow().boards, &figures.devices, &mut row);
         held.work = Some(work);
         let (plans, failed) = match outcome {
             Ok(plans) => (plans, None),
@@ -109,14 +112,14 @@ impl Live {
     /// Brings a plan to the disk, and then before everybody's eyes.
     async fn publish(&self, version: u64, plan: PlanRecordDto, now: Timestamp) -> Result<(), Failed> {
         let text = |value: serde_json::Result<String>| value.map_err(|why| Failed::Fault(why.to_string()));
-        let summary = plan.summary;
+        let (summary, result) = (plan.summary, Arc::new(plan.result));
         let row = Plan {
             number: summary.number,
             at: now,
             cause: summary.cause.clone(),
             version,
             summary: text(serde_json::to_string(&summary))?,
-            result: text(serde_json::to_string(&plan.result))?,
+            result: text(serde_json::to_string(&*result))?,
         };
         let event = Event::new(
             Some(&self.fleet.id),
@@ -125,7 +128,7 @@ impl Live {
             &told::brief(&summary).to_string(),
             now,
         );
-        let uid = self.fleet.uid;
+        let (uid, number) = (self.fleet.uid, summary.number);
         let id = self
             .store(move |tx| {
                 tx.add_plan(uid, &row)?;
@@ -138,6 +141,7 @@ impl Live {
             *snapshot = Arc::new(next);
         });
         self.announce(id);
+        self.assign(number, result);
         Ok(())
     }
 
@@ -181,6 +185,34 @@ impl Live {
             self.announce(id);
         }
         Ok(())
+    }
+}
+
+/// Puts what boards reported beside what was predicted: a site's sum, where none of its boards that are on is missing.
+fn reported(boards: &[BoardStateDto], devices: &[DeviceDto], row: &mut TurnDto) {
+    let mut sites: BTreeMap<&str, Option<(f64, BTreeSet<&str>)>> = BTreeMap::new();
+    for device in devices.iter().filter(|d| !d.lost && d.mode.is_some()) {
+        let board = boards.iter().find(|b| b.device == device.device && b.reachable);
+        let report = board.and_then(|b| b.report.as_ref());
+        let power = report.and_then(|r| Some((r.power_w?, r.power_basis?)));
+        let sum = sites.entry(device.site.as_str()).or_insert_with(|| Some((0.0, BTreeSet::new())));
+        *sum = sum.take().zip(power).map(|((watts, mut all), (more, basis))| {
+            all.insert(basis_name(basis));
+            (watts + more, all)
+        });
+    }
+    for (site, sum) in sites {
+        let Some((watts, bases)) = sum else { continue };
+        row.reported_w.insert(site.to_owned(), watts);
+        row.reported_basis.insert(site.to_owned(), bases.into_iter().collect::<Vec<_>>().join("+"));
+    }
+}
+
+const fn basis_name(basis: OriginDto) -> &'static str {
+    match basis {
+        OriginDto::Measured => "measured",
+        OriginDto::Modelled => "modelled",
+        OriginDto::Emulated => "emulated",
     }
 }
 

@@ -31,6 +31,22 @@ pub struct FleetDto {
     /// How the controller works.
     #[serde(default)]
     pub control: ControlDto,
+    /// Boards that run the plans. Without this section plans are published, and nobody is told.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub executors: Option<ExecutorsDto>,
+}
+
+/// Boards that run a fleet's plans.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+#[schemars(rename = "FleetExecutors")]
+pub struct ExecutorsDto {
+    /// Devices whose agents are told. The operator has configured each of them (`--boards`), with its address or with
+    /// the leave to announce itself.
+    pub devices: Vec<String>,
+    /// Seconds after which a board that hears nothing lowers itself to its safe mode.
+    #[serde(default = "lease")]
+    pub lease_s: u32,
 }
 
 /// Sites that share a policy.
@@ -227,6 +243,10 @@ fn one() -> f64 {
 
 fn sixty() -> u32 {
     60
+}
+
+fn lease() -> u32 {
+    900
 }
 
 fn pessimistic() -> f64 {

@@ -1,5 +1,6 @@
 //! A fleet's turns as records: runs on a solver thread, with the controller in hand.
 
+use super::boards::Known;
 use super::build::{self, Before, Built, ZoneLinks};
 use super::diff;
 use super::records::{PLAN_FORMAT, PlanRecordDto, PlanSummaryDto, TurnDto};
@@ -69,9 +70,10 @@ impl Work {
         before: Option<&Before>,
         last: Option<Arc<ResultDto>>,
         saved: Option<&Saved>,
+        known: &Known,
         means: (Sizes, Option<Isolated>, &Arc<dyn Clock>),
     ) -> Result<Self, ServiceError> {
-        let built = build::build(dto, before, means)?;
+        let built = build::build(dto, before, known, means)?;
         let mut work = Self { fleet: fleet.to_owned(), version, built, last };
         if let Some(saved) = saved {
             work.restore(saved);
@@ -99,11 +101,11 @@ impl Work {
 
     /// Where the next version of the fleet goes on from.
     #[must_use]
-    pub fn before(&self) -> Option<(Before, Option<Arc<ResultDto>>)> {
+    pub fn before(&self, why: Cause) -> Option<(Before, Option<Arc<ResultDto>>)> {
         let running = self.built.controller.running()?;
         let plan = self.last.as_ref().and_then(|r| r.plan.clone());
-        let before =
-            Before { number: running.number, at: running.at, cause: running.cause, plan, changed: true };
+        let (number, at, cause) = (running.number, running.at, running.cause);
+        let before = Before { number, at, cause, plan, changed: Some(why) };
         Some((before, self.last.clone()))
     }
 
@@ -249,6 +251,8 @@ impl Work {
             intensity_g_per_kwh: self.by_zone(&turn.intensity),
             cap_w: self.caps(&turn.caps),
             predicted_w: self.by_site(&watts, |w| *w),
+            reported_w: BTreeMap::new(),
+            reported_basis: BTreeMap::new(),
             plan: running.map_or(0, |r| r.number),
             cause: ecomap_fleet::Row::cause(turn),
             moves: turn.published.iter().map(|p| p.moves as u64).sum(),
@@ -351,7 +355,7 @@ impl Work {
                 load: device.load.clone(),
             })
             .collect();
-        for name in &self.built.dto.lost {
+        for name in &self.built.absent {
             let of = |d: &&ecomap_instances::format::scenario_v1::DeviceDto| {
                 d.id == *name
                     || name.rsplit_once('-').is_some_and(|(stem, _)| d.count.is_some() && d.id == stem)
@@ -409,6 +413,8 @@ pub fn cause(text: &str) -> Cause {
         "cap" => Cause::Cap,
         "gain" => Cause::Gain,
         "change" => Cause::Change,
+        "boards" => Cause::Boards,
+        "drift" => Cause::Drift,
         _ => Cause::First,
     }
 }

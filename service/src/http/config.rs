@@ -1,6 +1,7 @@
 //! Limits of the service. Each has a command-line flag of `ecomap serve`.
 
 use crate::access::AccessConfig;
+use crate::fleets::boards::BoardsConfig;
 use crate::input::{self, Document};
 use crate::jobs::JobsConfig;
 use crate::pipeline::Sizes;
@@ -48,6 +49,8 @@ pub struct Config {
     pub kept: Settings,
     /// Configuration of carbon sources (TOML).
     pub sources: Option<PathBuf>,
+    /// Boards that plans may be brought to; `None`: there are none.
+    pub boards: Option<BoardsConfig>,
     /// Whether to begin with a fleet of the loaded scenario on a synthetic, accelerated day.
     pub demo: bool,
     /// Solver threads of all fleets together.
@@ -85,6 +88,7 @@ impl Default for Config {
             store: None,
             kept: Settings::default(),
             sources: None,
+            boards: None,
             demo: false,
             fleet_workers: cores.div_ceil(2),
             max_streams: 256,

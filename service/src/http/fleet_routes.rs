@@ -1,7 +1,7 @@
 //! The routes of fleets: one table, and which handler takes which.
 
 use crate::http::body::BodyStream;
-use crate::http::handlers::{self, Head, fleet_events, fleet_plans, fleets};
+use crate::http::handlers::{self, Head, agents, fleet_events, fleet_plans, fleets};
 use crate::http::problem::{Kind, Problem};
 use crate::http::routes::Route;
 use crate::http::state::App;
@@ -24,6 +24,7 @@ pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/v1/fleets/{id}/events" },
     Route { method: "GET", path: "/v1/fleets/{id}/history" },
     Route { method: "POST", path: "/v1/fleets/{id}/carbon" },
+    Route { method: "GET", path: "/v1/fleets/{id}/telemetry" },
 ];
 
 /// What a request is for.
@@ -55,6 +56,8 @@ pub enum Target {
     History(String),
     /// Pushed intensities.
     Carbon(String),
+    /// What its boards reported.
+    Telemetry(String),
 }
 
 /// What a method at a path below `/v1/fleets` is for; `None` where no route takes it.
@@ -81,6 +84,7 @@ pub fn target(method: &Method, tail: &str) -> Option<Target> {
         [id, "events"] if read => Target::Events(own(id)),
         [id, "history"] if read => Target::History(own(id)),
         [id, "carbon"] if *method == Method::POST => Target::Carbon(own(id)),
+        [id, "telemetry"] if read => Target::Telemetry(own(id)),
         _ => return None,
     })
 }
@@ -100,6 +104,7 @@ pub async fn dispatch(target: Target, app: Arc<App>, head: Head, stream: BodyStr
         Target::PlanOf(id, n) => fleet_plans::one(&app, &head, &id, &n).await,
         Target::Diff(id, n, m) => fleet_plans::compare(&app, &head, &id, (&n, &m)).await,
         Target::History(id) => fleet_plans::history(&app, &head, &id).await,
+        Target::Telemetry(id) => agents::of_fleet(&app, &head, &id).await,
         Target::Events(id) => fleet_events::get(&app, &head, &id).await,
     };
     if let Err(problem) = &outcome

@@ -1,5 +1,6 @@
 //! The OpenAPI 3.1 document, assembled from the route table and the wire types' JSON Schemas.
 
+mod agents;
 mod jobs;
 
 use crate::access::rights::{self, Need};
@@ -12,6 +13,7 @@ use crate::http::openapi_fleets;
 use crate::http::problem::{Kind, ProblemDto};
 use crate::http::routes;
 use crate::input;
+use ecomap_instances::format::accelerators_v1::WorkloadDto;
 use ecomap_instances::format::frontier_v1::FrontierDto;
 use ecomap_instances::format::instance_v1::InstanceDto;
 use ecomap_instances::format::result_v1::ResultDto;
@@ -246,6 +248,7 @@ fn paths(schemas: &mut Schemas) -> Map<String, Value> {
     for route in routes::all() {
         let described = openapi_fleets::describe(route, schemas)
             .or_else(|| jobs::describe(route.method, route.path, schemas))
+            .or_else(|| agents::describe(route.method, route.path, schemas))
             .or_else(|| describe(route.path, schemas));
         if let Some(mut operation) = described {
             guard(&mut operation, rights::need(route.method, route.path), &problem);
@@ -292,7 +295,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
     };
     Some(match path {
         "/v1/solve" => {
-            let problem_body = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>()] });
+            let problem_body = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>(), schemas.of::<WorkloadDto>()] });
             let answers = ok(
                 "The result; its `status` is `optimal`, `feasible`, `infeasible` or `timeout_no_solution`.",
                 &schemas.of::<ResultDto>(),
@@ -317,7 +320,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
         }
         "/v1/validate" => {
             let body = json!({ "oneOf":
-                [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>(), schemas.of::<ResultDto>()] });
+                [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>(), schemas.of::<WorkloadDto>(), schemas.of::<ResultDto>()] });
             let answers = ok("The document is valid.", &schemas.of::<Valid>());
             let validate =
                 operation("solve", "validate", "Validate a document without solving it.", &answers);
@@ -329,7 +332,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
                 "additionalProperties": false,
                 "required": ["input", "result"],
                 "properties": {
-                    "input": { "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>()] },
+                    "input": { "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>(), schemas.of::<WorkloadDto>()] },
                     "result": schemas.of::<ResultDto>(),
                     "objective": { "type": "string",
                         "description": "Short form of the objective; needed where the result's differs from \
@@ -341,14 +344,14 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             posted(check, body, &[Kind::Busy, Kind::NotReady])
         }
         "/v1/explain" => {
-            let input = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>()] });
+            let input = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>(), schemas.of::<WorkloadDto>()] });
             let both = json!({
                 "type": "object",
                 "additionalProperties": false,
                 "required": ["input", "result"],
                 "properties": { "input": input, "result": schemas.of::<ResultDto>() },
             });
-            let body = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>(), both] });
+            let body = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>(), schemas.of::<WorkloadDto>(), both] });
             let either = json!({ "oneOf":
                 [schemas.of::<Explanation>(), schemas.of::<PlanExplanation>()] });
             let answers = ok("Of a problem the first, of a problem with its result the second.", &either);
@@ -358,7 +361,7 @@ fn describe(path: &str, schemas: &mut Schemas) -> Option<Value> {
             posted(explain, body, &[Kind::Unsupported, Kind::Busy, Kind::NotReady, Kind::Late])
         }
         "/v1/frontier" => {
-            let body = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>()] });
+            let body = json!({ "oneOf": [schemas.of::<ScenarioDto>(), schemas.of::<InstanceDto>(), schemas.of::<WorkloadDto>()] });
             let answers = ok(
                 "The points with their plans, and the line below all plans.",
                 &schemas.of::<FrontierDto>(),

@@ -4,6 +4,7 @@ use crate::fleets::patch::PatchDto;
 use crate::fleets::records::{DiffDto, PlanListDto, PlanRecordDto};
 use crate::fleets::state::StateDto;
 use crate::fleets::wire::FleetDto;
+use crate::http::handlers::agents::Reports;
 use crate::http::handlers::fleet_events::FleetEvents;
 use crate::http::handlers::fleets::{FleetList, FleetView, PushDto, Pushed};
 use crate::http::openapi::{BODY_PROBLEMS, Schemas, json_body, operation, query, with_problems};
@@ -179,6 +180,18 @@ pub(super) fn describe(route: &Route, schemas: &mut Schemas) -> Option<Value> {
                 "application/vnd.apache.parquet": { "schema": { "type": "string", "format": "binary" } },
             } } });
             operation("fleets", "fleetHistory", "The last turns as a table.", &answers)
+        }
+        ("GET", "/{id}/telemetry") => {
+            parameters.push(query("device", "Of this board only.", &json!({ "type": "string" })));
+            let id = json!({ "type": "integer", "minimum": 0, "default": 0 });
+            parameters.push(query("after", "Reports after this one.", &id));
+            parameters.push(query(
+                "limit",
+                "Reports at most.",
+                &json!({ "type": "integer", "minimum": 1, "maximum": 500, "default": 100 }),
+            ));
+            let answers = ok("The reports, oldest first.", &schemas.of::<Reports>());
+            operation("fleets", "fleetTelemetry", "What the fleet's boards reported.", &answers)
         }
         ("POST", "/{id}/carbon") => {
             body = Some(schemas.of::<PushDto>());

@@ -89,7 +89,7 @@ impl SolveParams {
                 self.objective = Some(objective);
             }
             "solver" => {
-                ecomap_solver::by_name(value)
+                crate::accelerators::known(value)
                     .map_err(|error| Problem::query(name, Code::UnknownName, error.to_string()))?;
                 self.solver = Some(value.to_owned());
             }

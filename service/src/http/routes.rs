@@ -42,6 +42,9 @@ pub const ROUTES: &[Route] = &[
     Route { method: "GET", path: "/v1/jobs/{id}" },
     Route { method: "DELETE", path: "/v1/jobs/{id}" },
     Route { method: "GET", path: "/v1/jobs/{id}/events" },
+    Route { method: "GET", path: "/v1/agents" },
+    Route { method: "PUT", path: "/v1/agents/{device}" },
+    Route { method: "POST", path: "/v1/agents/{device}/telemetry" },
     Route { method: "GET", path: "/v1/solvers" },
     Route { method: "GET", path: "/v1/scenarios" },
     Route { method: "GET", path: "/v1/scenarios/{name}" },
@@ -152,6 +155,24 @@ pub fn routes(
         })
         .boxed();
 
+    let reports = warp::path!("v1" / "agents" / String / "telemetry")
+        .and(warp::post())
+        .and(with.clone())
+        .and(head())
+        .and(stream())
+        .then(handlers::agents::report);
+    let agents = warp::path!("v1" / "agents" / String)
+        .and(warp::put())
+        .and(with.clone())
+        .and(head())
+        .and(stream())
+        .then(handlers::agents::put)
+        .or(reports)
+        .unify()
+        .or(warp::path!("v1" / "agents").and(get()).and(with.clone()).and(head()).map(handlers::agents::list))
+        .unify()
+        .boxed();
+
     let gets = get().and(with.clone()).and(head());
     let deletes = warp::delete().and(with).and(head());
     let jobs = warp::path!("v1" / "jobs")
@@ -212,6 +233,8 @@ pub fn routes(
         .or(jobs)
         .unify()
         .or(fleets)
+        .unify()
+        .or(agents)
         .unify()
         .or(lists)
         .unify()

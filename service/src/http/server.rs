@@ -175,7 +175,7 @@ async fn begin(app: &Arc<App>) {
     let Some(document) = &app.config.scenario else { return };
     let put = match serde_json::from_slice(&document.bytes) {
         Ok(scenario) => {
-            let fleet = demo::fleet(scenario);
+            let fleet = demo::fleet(scenario, app.fleets.boards().names());
             app.fleets.put(demo::ID, &fleet, Precondition::Absent).await.map_err(|e| e.to_string())
         }
         Err(error) => Err(error.to_string()),

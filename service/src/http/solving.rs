@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 /// Formats that can be solved over HTTP.
-pub const PROBLEMS: [Format; 2] = [Format::Scenario, Format::Instance];
+pub const PROBLEMS: [Format; 3] = [Format::Scenario, Format::Instance, Format::AcceleratorJobs];
 
 /// What to do with a document.
 #[derive(Debug)]

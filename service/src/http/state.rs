@@ -5,6 +5,7 @@ use crate::access::Gate;
 use crate::access::audit::Audit;
 use crate::access::bucket::{Bucket, Rate};
 use crate::fleets::Fleets;
+use crate::fleets::boards::Boards;
 use crate::fleets::services::Services;
 use crate::http::body::{Bounds, Budget};
 use crate::http::config::Config;
@@ -106,10 +107,11 @@ impl App {
             None => Services::default(),
         };
         let most = usize::try_from(config.kept.fleets).unwrap_or(usize::MAX);
+        let boards = Boards::new(config.boards.clone());
         let workers = (config.fleet_workers.max(1), most);
         let fleets = Fleets::new(
             store.clone(),
-            services,
+            (services, boards),
             workers,
             &short,
             (config.sizes(), config.isolated.clone()),

@@ -188,3 +188,42 @@ async fn a_board_refuses() {
     }
     fleet.settle().await;
 }
+
+#[tokio::test]
+async fn the_service_is_killed_between_the_phases() {
+    let mut fleet = Fleet::new().await;
+    for round in 0..ROUNDS {
+        let before = fleet.version;
+        let plan = fleet.next();
+        for (node, orders) in fleet.nodes.iter().zip(&plan) {
+            node.link().prepare(orders).await.unwrap();
+        }
+        // Every other time it had begun to switch: boards that fall come first.
+        if round % 2 == 1 {
+            let falls = |n: &usize| draw(modes(fleet.version)[*n]) < draw(modes(before)[*n]);
+            let first = (0..DEVICES.len()).find(falls).unwrap();
+            fleet.nodes[first].link().commit(fleet.version).await.unwrap();
+        }
+        fleet.look(before).await;
+        // The next service knows nothing, and asks.
+        let boards = boards(&fleet.nodes, [None; 3]);
+        assert_eq!(Dispatcher::new(PACE).highest(&boards).await, fleet.version);
+        fleet.settle().await;
+    }
+}
+
+#[tokio::test]
+async fn a_disk_is_full() {
+    let mut fleet = Fleet::new().await;
+    for round in 0..ROUNDS {
+        let before = fleet.version;
+        let plan = fleet.next();
+        let victim = usize::try_from(round % 3).unwrap();
+        fleet.nodes[victim].fill_disk();
+        let outcome = hasty().dispatch(&plan, &boards(&fleet.nodes, modes(before).map(Some))).await.unwrap();
+        assert!(!matches!(outcome, Outcome::Committed { .. }), "{outcome:?}");
+        fleet.look(before).await;
+        fleet.nodes[victim].free_disk();
+        fleet.settle().await;
+    }
+}

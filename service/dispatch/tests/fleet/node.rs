@@ -213,6 +213,22 @@ impl Node {
         let _ = self.handle().abort(0).await;
     }
 
+    /// From now on nothing can be written where the board keeps its state, as on a disk that is full.
+    pub(crate) fn fill_disk(&self) {
+        std::fs::rename(self.folder.path(), self.aside()).unwrap();
+        std::fs::write(self.folder.path(), "").unwrap();
+    }
+
+    /// There is room again.
+    pub(crate) fn free_disk(&self) {
+        std::fs::remove_file(self.folder.path()).unwrap();
+        std::fs::rename(self.aside(), self.folder.path()).unwrap();
+    }
+
+    fn aside(&self) -> std::path::PathBuf {
+        self.folder.path().with_extension("aside")
+    }
+
     pub(crate) fn set_open(&self, open: bool) {
         *self.open.0.lock().unwrap() = open;
         self.open.1.notify_all();

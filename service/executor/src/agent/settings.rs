@@ -149,7 +149,8 @@ mod tests {
     #[test]
     fn the_documented_example_is_read() {
         let page = include_str!("../../../../docs/src/board.md");
-        let example = page.split("```toml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+        let mut blocks = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next());
+        let example = blocks.find(|block| block.contains("[agent]")).unwrap();
         let settings = toml::from_str::<File>(example).unwrap().agent;
         let defaults = AgentSettings::new(String::new(), String::new(), PathBuf::new(), PathBuf::new());
         assert_eq!(settings.power.nvpmodel, ["sudo", "-n", "nvpmodel"]);

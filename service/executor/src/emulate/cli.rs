@@ -56,6 +56,9 @@ pub struct Args {
     /// Seconds between reports
     #[arg(long, default_value_t = 10)]
     pub report_every: u64,
+    /// End when standard input does
+    #[arg(long)]
+    pub until_stdin_ends: bool,
 }
 
 /// Most bytes of a request; no model is here that would look at them.
@@ -112,6 +115,7 @@ async fn serve(args: Args) -> Result<(), ExecutorError> {
         patience: PATIENCE,
     };
     let limits = server::Limits { connections: 256, header: PATIENCE, grace: PATIENCE };
-    http::serve(listener, v2::routes(api), limits, Some(&running), server::signals()).await;
+    http::serve(listener, v2::routes(api), limits, Some(&running), server::signals_or(args.until_stdin_ends))
+        .await;
     Ok(())
 }

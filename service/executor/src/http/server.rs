@@ -76,6 +76,27 @@ pub async fn serve(
     tasks.shutdown().await;
 }
 
+/// As [`signals`], and, if `stdin`, also when standard input ends: a program whose starter holds the other end of a pipe
+/// does not outlive it.
+pub async fn signals_or(stdin: bool) {
+    if !stdin {
+        return signals().await;
+    }
+    let (gone, ended) = tokio::sync::oneshot::channel::<()>();
+    // A thread of its own: a read of standard input cannot be cancelled, and must not keep the runtime.
+    let reader = std::thread::Builder::new().name("stdin".to_owned()).spawn(move || {
+        let _ = std::io::copy(&mut std::io::stdin().lock(), &mut std::io::sink());
+        drop(gone);
+    });
+    if reader.is_err() {
+        return;
+    }
+    tokio::select! {
+        () = signals() => {}
+        _ = ended => {}
+    }
+}
+
 /// Ends on SIGTERM or SIGINT.
 pub async fn signals() {
     use tokio::signal::unix::{SignalKind, signal};

@@ -236,7 +236,11 @@ pub async fn put(app: &Arc<App>, head: &Head, id: &str, stream: BodyStream) -> R
     let body = read_body(app, head, stream).await?;
     let job = {
         let app = Arc::clone(app);
-        move || document::read(body.bytes(), app.fleets.services(), app.config.sizes())
+        move || {
+            let dto = document::read(body.bytes(), app.fleets.services(), app.config.sizes())?;
+            document::executors(&dto, app.fleets.boards())?;
+            Ok::<_, Issues>(dto)
+        }
     };
     let ticket = app.short.submit_as(&head.turn(), CancelToken::default(), job).map_err(Problem::refused)?;
     let dto = ticket

@@ -44,6 +44,11 @@ pub fn solver_list() -> SolverList {
                 summary: s.summary().to_owned(),
                 exact: s.is_exact(),
             })
+            .chain(ecomap_accelerators::methods().iter().map(|(name, summary, _)| SolverInfo {
+                name: (*name).to_owned(),
+                summary: (*summary).to_owned(),
+                exact: false,
+            }))
             .collect(),
     }
 }

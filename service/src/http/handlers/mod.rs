@@ -1,6 +1,7 @@
 //! One module a group of routes.
 
 pub mod admin;
+pub mod agents;
 pub mod check;
 pub mod explain;
 pub mod fleet_events;

@@ -48,8 +48,8 @@ async fn validate(app: &Arc<App>, head: &Head, stream: BodyStream) -> Result<Res
 }
 
 fn look(app: &App, bytes: &[u8]) -> Result<Valid, Problem> {
-    let [scenario, instance] = PROBLEMS;
-    let format = expect_format(bytes, &[scenario, instance, Format::Result], "")?;
+    let [scenario, instance, jobs] = PROBLEMS;
+    let format = expect_format(bytes, &[scenario, instance, jobs, Format::Result], "")?;
     let valid = |name: &str, tenants: usize, devices: usize, sites: usize| Valid {
         valid: true,
         format: format.tag().unwrap_or_default().to_owned(),
@@ -68,6 +68,7 @@ fn look(app: &App, bytes: &[u8]) -> Result<Valid, Problem> {
         .map_err(|error| Problem::of(&error, ""))?;
     Ok(match &loaded.input {
         Input::Scenario(s) => valid(&s.name, s.tenants.len(), s.devices.len(), s.sites.len()),
+        Input::Accelerators(w) => valid(w.name(), w.jobs().len(), w.servers().len(), 0),
         Input::Instance(i) => valid(&i.name, i.tenants.len(), i.devices.len(), i.sites.len()),
     })
 }
