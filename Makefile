@@ -18,7 +18,7 @@ ECOMAP_LISTEN ?= 127.0.0.1:8080
 # Where `make train` keeps data sets and checkpoints.
 TRAIN_DIR ?= .tools/training
 # Studies of the page of results, and where `make study` keeps their cells.
-STUDIES ?= own carbon cdp floor campus-carbon
+STUDIES ?= own own-campus carbon cdp floor campus-carbon campus-contention
 STUDY_DIR ?= .tools/studies
 # What `make profile` writes.
 PROFILE_OUT ?= .tools/measured.json
@@ -60,9 +60,11 @@ bench: setup ## Run the Criterion benchmarks and the timed pricing (BENCH=name f
 
 fmt: ## Format the Rust code
 	cargo fmt --all
+	rustfmt --edition 2024 solver/src/baselines/*.rs
 
 lint: setup ## Clippy on all targets, warnings are errors
 	cargo fmt --all --check
+	rustfmt --edition 2024 --check solver/src/baselines/*.rs
 	cargo clippy $(CARGO_FLAGS) --workspace --all-targets -- -D warnings
 
 docs: setup docs-check ## Build the API documentation, and the book where mdbook is installed

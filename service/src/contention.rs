@@ -1,24 +1,17 @@
-//! Solving with the joint predictor in the loop: the bridge between the solver's port and the
-//! estimator.
+//! Solving with the joint predictor in the loop.
 
 use crate::ServiceError;
 use crate::pipeline::{self, Priced};
-use ecomap_estimator::analytic::together;
+use ecomap_estimator::Predictor;
 use ecomap_estimator::learned::{Learned, Options, Serve};
-use ecomap_estimator::predictor::{Candidate, DevicePlan, DevicePrediction, Isolated, Task};
-use ecomap_estimator::{Predictor, Roofline};
 use ecomap_instances::format::result_v1::{
     BrokenDto, ContentionCutsDto, ContentionDto, LatencyDto, PredictedBoardDto, PredictedTenantDto, ResultDto,
 };
-use ecomap_instances::ids::{ModeIx, OptionIx, TenantIx};
 use ecomap_instances::plan::Assignment;
-use ecomap_instances::profile::Profile;
 use ecomap_instances::{Instance, Scenario};
-use ecomap_solver::contention::{
-    Board, BoardPrediction, CutPool, Envelope, Fault, JointPredictor, Report, Settings, accepts,
-};
+use ecomap_joint::Boards;
+use ecomap_solver::contention::{Board, CutPool, Envelope, Fault, JointPredictor, Report, Settings, accepts};
 use ecomap_solver::{Observer, Solution, SolveOptions};
-use std::cell::OnceCell;
 use std::sync::Arc;
 
 /// Which joint predictor must accept a plan.
@@ -70,18 +63,18 @@ impl Contention {
         }
     }
 
-    fn load(self, instance: &Instance) -> Result<Model, ServiceError> {
-        let learned =
-            |serve| Learned::load(&Options { serve, ..Options::default() }).map(Box::new).map(Model::Learned);
-        Ok(match self {
+    /// The estimator of this kind before the boards of `instance`, which is `scenario` priced.
+    fn boards<'a>(self, scenario: &'a Scenario, instance: &'a Instance) -> Result<Boards<'a>, ServiceError> {
+        let serve = match self {
             Self::Off | Self::Roofline => {
-                let alone = instance.tenants.iter().map(|t| vec![OnceCell::new(); t.options.len()]).collect();
-                Model::Closed(pipeline::predictor()?, alone)
+                return Ok(Boards::closed_form(scenario, instance, pipeline::predictor()?));
             }
-            Self::Auto => learned(Serve::Either)?,
-            Self::Transformer => learned(Serve::Transformer)?,
-            Self::Forest => learned(Serve::Forest)?,
-        })
+            Self::Auto => Serve::Either,
+            Self::Transformer => Serve::Transformer,
+            Self::Forest => Serve::Forest,
+        };
+        let model = Learned::load(&Options { serve, ..Options::default() })?;
+        Ok(Boards::learned(scenario, instance, Arc::new(model)))
     }
 }
 
@@ -107,127 +100,6 @@ pub(crate) fn needs_exact(solver: &str) -> ServiceError {
     ServiceError::Usage(format!("solver `{solver}` does not look at contention; use exact"))
 }
 
-/// The boards of one instance before the estimator.
-pub struct Boards<'a> {
-    scenario: &'a Scenario,
-    instance: &'a Instance,
-    model: Model,
-}
-
-/// What predicts.
-enum Model {
-    /// Closed formulas, with each option alone once it was asked for, by tenant.
-    Closed(Roofline, Vec<Vec<OnceCell<Option<Isolated>>>>),
-    /// A learned model.
-    Learned(Box<Learned>),
-}
-
-impl Model {
-    fn predictor(&self) -> &dyn Predictor {
-        match self {
-            Self::Closed(roofline, _) => roofline,
-            Self::Learned(learned) => learned.as_ref(),
-        }
-    }
-}
-
-impl Boards<'_> {
-    /// Board type and mode.
-    fn place(&self, board: &Board) -> Option<(&Arc<Profile>, ModeIx)> {
-        let class = self.instance.classes.get(board.class.at())?;
-        // The instance's devices are the scenario's, in order.
-        let device = self.scenario.devices.get(class.devices.first()?.at())?;
-        let mode = device.profile.mode_position(class.modes.get(board.mode.at())?.id.as_str())?;
-        Some((&device.profile, ModeIx::new(mode)))
-    }
-
-    /// A board by closed formulas.
-    fn closed(
-        &self,
-        roofline: &Roofline,
-        alone: &[Vec<OnceCell<Option<Isolated>>>],
-        board: &Board,
-    ) -> Option<DevicePrediction> {
-        let (profile, mode) = self.place(board)?;
-        let one = |(tenant, option): &(TenantIx, OptionIx)| {
-            let cell = alone.get(tenant.at())?.get(option.at())?;
-            let one = cell.get_or_init(|| {
-                let task = self.task(*tenant, *option)?;
-                let table = roofline.table(profile, mode, &task.family, task.tier);
-                let candidate = Candidate { table: &table, segments: &task.segments, rate: task.rate };
-                roofline.isolated(&[candidate]).into_iter().next().flatten()
-            });
-            Some((one.as_ref(), self.scenario.tenants.get(tenant.at())?.rate))
-        };
-        let tenants: Vec<_> = board.picks.iter().map(one).collect::<Option<_>>()?;
-        Some(together(profile, mode, &tenants))
-    }
-
-    fn task(&self, tenant: TenantIx, option: OptionIx) -> Option<Task> {
-        let owner = self.scenario.tenants.get(tenant.at())?;
-        let host = self.instance.option(tenant, option).host.as_ref()?;
-        Some(Task {
-            family: owner.family.clone(),
-            tier: *owner.tiers.get(host.tier)?,
-            segments: host.segments.clone(),
-            rate: owner.rate,
-        })
-    }
-
-    fn plan(&self, board: &Board) -> Option<DevicePlan> {
-        let (profile, mode) = self.place(board)?;
-        let tasks = board.picks.iter().map(|(t, o)| self.task(*t, *o)).collect::<Option<_>>()?;
-        Some(DevicePlan { profile: profile.clone(), mode, tasks })
-    }
-}
-
-impl JointPredictor for Boards<'_> {
-    fn source(&self) -> String {
-        self.model.predictor().name().to_owned()
-    }
-
-    fn version(&self) -> String {
-        self.model.predictor().version()
-    }
-
-    fn monotone(&self) -> bool {
-        self.model.predictor().monotone()
-    }
-
-    fn at_least_linear(&self) -> bool {
-        // Options were priced by the same formulas.
-        matches!(self.model, Model::Closed(..))
-    }
-
-    fn predict(&self, boards: &[Board]) -> Result<Vec<BoardPrediction>, String> {
-        let unknown = "a board is not one of the scenario";
-        let answers: Vec<DevicePrediction> = match &self.model {
-            Model::Closed(roofline, alone) => {
-                let answers = boards.iter().map(|b| self.closed(roofline, alone, b));
-                answers.collect::<Option<_>>().ok_or(unknown)?
-            }
-            Model::Learned(learned) => {
-                let plans: Option<Vec<DevicePlan>> = boards.iter().map(|b| self.plan(b)).collect();
-                learned.joint(&plans.ok_or(unknown)?).map_err(|error| error.to_string())?
-            }
-        };
-        boards
-            .iter()
-            .zip(answers)
-            .map(|(board, answer)| {
-                let one = |((tenant, option), told): (&(TenantIx, OptionIx), Option<_>)| {
-                    let told: ecomap_estimator::predictor::TaskPrediction = told?;
-                    let network = self.instance.option(*tenant, *option).host.as_ref()?.network;
-                    Some(told.latency.delayed(network))
-                };
-                let latency: Option<Vec<_>> = board.picks.iter().zip(answer.tasks).map(one).collect();
-                let latency = latency.ok_or("an option cannot run as it is placed")?;
-                Ok(BoardPrediction { latency, power: answer.power })
-            })
-            .collect()
-    }
-}
-
 /// The predictor that judges the plans of a priced scenario; `instance` is the scenario's own, or the
 /// same with other rules on stability.
 ///
@@ -235,10 +107,9 @@ impl JointPredictor for Boards<'_> {
 /// [`ServiceError::Usage`] without a scenario, and those of loading the predictor.
 pub fn boards<'a>(priced: &'a Priced, instance: &'a Instance) -> Result<Envelope<Boards<'a>>, ServiceError> {
     let scenario = priced.scenario.as_ref().ok_or_else(needs_scenario)?;
-    let model = priced.contention.load(instance)?;
     // A learned predictor is nearly monotone in added tenants; the envelope is so by construction, and
     // nothing but the predictor itself where that is so already.
-    Ok(Envelope::new(Boards { scenario, instance, model }))
+    Ok(Envelope::new(priced.contention.boards(scenario, instance)?))
 }
 
 /// Solves for plans that the joint predictor accepts.
@@ -259,7 +130,7 @@ pub(crate) fn solve(
     )?;
     let mut dto = dto(&answer.report);
     let mut answer = answer;
-    answer.solution.notes.extend(envelope.inner().model.predictor().remark());
+    answer.solution.notes.extend(envelope.inner().remark());
     if let Some(plan) = &answer.solution.assignment {
         dto.boards = predicted(instance, &envelope, plan)?;
     }

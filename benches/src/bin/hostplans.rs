@@ -9,11 +9,14 @@
 //! 3. Plans are drawn by seed: 2 to 4 tenants, each a model on a unit with Poisson requests, all of a unit together at
 //!    0.15 to 0.6 of it. The executor prepares, commits and serves each for `--seconds`, driven by its load generator.
 //!
-//! Three predictions of each tenant's latency: the *roofline* of `host-cpu` as it is, which knows nothing of this
+//! Four predictions of each tenant's latency: the *roofline* of `host-cpu` as it is, which knows nothing of this
 //! machine; *profiled*, the measured median alone times the roofline's slowdown by co-runners at the measured loads;
-//! *calibrated*, the same after a calibration has seen the even plans. Errors are told of the odd plans, which it has
-//! not seen. Each tenant's latency objective is 1.5 times its profiled p95, and promised where the calibrated p95 is
-//! within it.
+//! *simulated*, the measured times alone in the simulator, one request after another on each unit, as the executor
+//! serves it (a short request waits for a long one to its end, which no slowdown tells); *calibrated*, the simulated one
+//! after a calibration has seen the even plans. Errors are told of the odd plans, which it has not seen.
+//!
+//! Each tenant's latency objective is drawn by seed, log-uniformly from 1.5 to 30 times what it takes alone: no predictor
+//! has a say in it. It is promised where the calibrated p95 is within it.
 //!
 //! Every run is appended to `--records` as soon as it is measured; a call that was cut short goes on where it was.
 
@@ -25,6 +28,9 @@ use ecomap_estimator::calibrate::{
     Calibration, Latencies, Observation, Placed, Predicted, Settings as Learn,
 };
 use ecomap_estimator::predictor::{DevicePlan, Task as Asked, TaskPrediction};
+use ecomap_estimator::sim::contention::Curve;
+use ecomap_estimator::sim::stream::DEFAULT_QUEUE_LIMIT;
+use ecomap_estimator::sim::{self, Arrivals, Discipline, Jitter, Soc, SocUnit, Stage, Stream, Work};
 use ecomap_estimator::{Predictor, Roofline};
 use ecomap_executor::clock::{Clock, SystemClock};
 use ecomap_executor::config;
@@ -67,8 +73,8 @@ const UNITS: [&str; 2] = ["cpu0", "cpu1"];
 const LOAD_ALONE: f64 = 0.2;
 /// Requests of a model alone, about.
 const ANSWERS_ALONE: f64 = 30.0;
-/// Objective over profiled p95.
-const SLO: f64 = 1.5;
+/// Latency objectives, in times alone: least and most.
+const OBJECTIVES: (f64, f64) = (1.5, 30.0);
 
 #[derive(Parser)]
 struct Args {
@@ -227,8 +233,8 @@ fn measured(model: usize, unit: usize, rate_per_s: f64, report: &LoadReport) -> 
     }
 }
 
-/// What was measured alone: median by model and unit, ms.
-type Alone = BTreeMap<(usize, usize), f64>;
+/// What was measured alone, by model and unit.
+type Alone = BTreeMap<(usize, usize), Tenant>;
 
 /// Tenants of plan number `n`: model, unit, rate.
 fn draw(seed: u64, n: u64, alone: &Alone) -> Vec<(usize, usize, f64)> {
@@ -242,7 +248,7 @@ fn draw(seed: u64, n: u64, alone: &Alone) -> Vec<(usize, usize, f64)> {
         |unit: usize| who.iter().zip(&shares).filter(|((_, u), _)| *u == unit).map(|(_, s)| s).sum::<f64>();
     let rate = |(&(model, unit), share): (&(usize, usize), &f64)| {
         let load = loads[unit] * share / total(unit);
-        (model, unit, 1e3 * load / alone[&(model, unit)])
+        (model, unit, 1e3 * load / alone[&(model, unit)].p50_ms)
     };
     who.iter().zip(&shares).map(rate).collect()
 }
@@ -276,13 +282,47 @@ impl Model {
         let mut scaled = Vec::new();
         for t in &run.tenants {
             let idle = self.joint(&[(t.model, t.unit, 1e-6)])?;
-            let slower = alone[&(t.model, t.unit)] / idle[0].latency.p50.get();
+            let slower = alone[&(t.model, t.unit)].p50_ms / idle[0].latency.p50.get();
             scaled.push(((t.model, t.unit, t.rate_per_s * slower), slower));
         }
         let asked: Vec<_> = scaled.iter().map(|(t, _)| *t).collect();
         let answers = self.joint(&asked)?;
         Ok(answers.iter().zip(&scaled).map(|(a, (_, slower))| a.latency.scaled(*slower)).collect())
     }
+}
+
+/// Measured times alone in the simulator; each unit serves one request after another.
+fn simulated(run: &Run, alone: &Alone) -> Result<Vec<Quantiles>, Box<dyn Error>> {
+    let flat = Curve { minor: 0.0, knee: 1.0, steep: 0.0, shoulder: 1.0, flat: 0.0 };
+    let unit = SocUnit { kind: UnitKind::Cpu, discipline: Discipline::Fifo, curve: flat, stall_power: 1.0 };
+    let soc = Soc { units: vec![unit; UNITS.len()], bandwidth: 1e9, idle_w: 0.0, limit_w: 1e6 };
+    let streams: Vec<Stream> = run
+        .tenants
+        .iter()
+        .map(|t| {
+            let alone = &alone[&(t.model, t.unit)];
+            let p95 = (alone.p95_ms / alone.p50_ms).max(1.0);
+            // The highest of the kept sample is about the p99.
+            let p99 = alone.sample_ms.last().map_or(p95, |last| (last / alone.p50_ms).max(p95));
+            let work = Work { time_ms: alone.p50_ms, ..Work::default() };
+            Stream {
+                stages: vec![Stage {
+                    unit: t.unit,
+                    blocks: vec![work],
+                    jitter: Jitter { p95, p99 },
+                    transfer_ms: 0.0,
+                    transfer_w: 0.0,
+                }],
+                arrivals: Arrivals::Poisson { gap_ms: 1e3 / t.rate_per_s },
+                queue_limit: DEFAULT_QUEUE_LIMIT,
+            }
+        })
+        .collect();
+    let measure = sim::Run { seed: Seed(5), warmup_ms: 1e5, measure_ms: 3e6, max_events: 20_000_000 };
+    let outcome = sim::simulate(&soc, &streams, &measure)?;
+    let told = |s: &sim::StreamOutcome, q: f64| s.at(q).map(Millis::new).ok_or("no such quantile");
+    let quantiles = |s| Ok(Quantiles { p50: told(s, 0.5)?, p95: told(s, 0.95)?, p99: told(s, 0.99)? });
+    outcome.streams.iter().map(quantiles).collect()
 }
 
 fn placed(tenant: &Tenant) -> Placed {
@@ -350,7 +390,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             if run.tenants[0].answered == 0 {
                 return Err(format!("{tier} answered nothing in {seconds:.1} s alone").into());
             }
-            alone.insert((model, unit), run.tenants[0].p50_ms);
+            alone.insert((model, unit), run.tenants[0].clone());
         }
     }
     let catalog = Catalog::embedded().map_err(Clone::clone)?;
@@ -363,17 +403,21 @@ fn main() -> Result<(), Box<dyn Error>> {
         let run = get(&mut board, format!("plan-{}-{n}", args.seed), &tenants, args.seconds)?;
         let roofline = model.joint(&tenants)?;
         let profiled = model.profiled(&run, &alone)?;
-        for ((tenant, roofline), profiled) in run.tenants.iter().zip(&roofline).zip(&profiled) {
+        let simulated = simulated(&run, &alone)?;
+        let mut rng = ChaCha8Rng::seed_from_u64(args.seed.wrapping_mul(2_000_003).wrapping_add(n));
+        for (i, tenant) in run.tenants.iter().enumerate() {
+            let factor = rng.random_range(OBJECTIVES.0.ln()..OBJECTIVES.1.ln()).exp();
+            let slo = factor * alone[&(tenant.model, tenant.unit)].p50_ms;
             if tenant.answered > 0 {
-                rows.push((n, tenant.clone(), roofline.latency, *profiled));
+                rows.push((n, tenant.clone(), [roofline[i].latency, profiled[i], simulated[i]], slo));
             }
         }
     }
-    for (at, (_, tenant, _, profiled)) in rows.iter().enumerate().filter(|(_, (n, ..))| n % 2 == 0) {
+    for (at, (_, tenant, [.., simulated], _)) in rows.iter().enumerate().filter(|(_, (n, ..))| n % 2 == 0) {
         let sample = tenant.sample_ms.iter().map(|ms| Millis::new(*ms)).collect();
         calibration.observe(&Observation {
             placed: placed(tenant),
-            predicted: Predicted { latency: *profiled, isolated: None, power: None },
+            predicted: Predicted { latency: *simulated, isolated: None, power: None },
             latencies: Latencies { count: tenant.answered, sample },
             power: None,
             at_ms: at as u64 + 1,
@@ -381,29 +425,29 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     let mut csv = String::from(
         "plan,half,family,tier,unit,rate_per_s,answered,lost,measured_p50_ms,measured_p95_ms,roofline_p50_ms,\
-         profiled_p50_ms,profiled_p95_ms,calibrated_p50_ms,calibrated_p95_ms,slo_ms,promised\n",
+         profiled_p50_ms,profiled_p95_ms,simulated_p50_ms,simulated_p95_ms,calibrated_p50_ms,calibrated_p95_ms,slo_ms,promised\n",
     );
-    let (mut real, mut by) = (Vec::new(), [Vec::new(), Vec::new(), Vec::new()]);
+    let (mut real, mut by) = (Vec::new(), [const { Vec::new() }; 4]);
     let (mut promised, mut kept, mut lost) = (0_u32, 0_u32, 0);
-    for (n, tenant, roofline, profiled) in &rows {
-        let asked = Predicted { latency: *profiled, isolated: None, power: None };
+    for (n, tenant, [roofline, profiled, simulated], slo) in &rows {
+        let asked = Predicted { latency: *simulated, isolated: None, power: None };
         let calibrated = calibration.predict(&placed(tenant), &asked)?;
-        let slo = SLO * profiled.p95.get();
-        let promise = calibrated.p95.get() <= slo;
+        let promise = calibrated.p95.get() <= *slo;
         lost += tenant.lost;
         if n % 2 == 1 {
             real.push(tenant.p50_ms);
-            for (list, p50) in by.iter_mut().zip([roofline.p50, profiled.p50, calibrated.p50]) {
+            let told = [roofline.p50, profiled.p50, simulated.p50, calibrated.p50];
+            for (list, p50) in by.iter_mut().zip(told) {
                 list.push(p50.get());
             }
             promised += u32::from(promise);
-            kept += u32::from(promise && tenant.p95_ms <= slo);
+            kept += u32::from(promise && tenant.p95_ms <= *slo);
         }
         let (family, tier) = MODELS[tenant.model];
         let half = if n % 2 == 0 { "fit" } else { "check" };
         writeln!(
             csv,
-            "{n},{half},{family},{tier},{},{:.3},{},{},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{slo:.3},{promise}",
+            "{n},{half},{family},{tier},{},{:.3},{},{},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{slo:.3},{promise}",
             UNITS[tenant.unit],
             tenant.rate_per_s,
             tenant.answered,
@@ -413,6 +457,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             roofline.p50.get(),
             profiled.p50.get(),
             profiled.p95.get(),
+            simulated.p50.get(),
+            simulated.p95.get(),
             calibrated.p50.get(),
             calibrated.p95.get()
         )?;
@@ -428,7 +474,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         real.len()
     );
     println!("prediction | median absolute error of p50, % | Spearman");
-    for (name, predicted) in ["roofline", "profiled", "calibrated"].iter().zip(&by) {
+    for (name, predicted) in ["roofline", "profiled", "simulated", "calibrated"].iter().zip(&by) {
         println!("{name} | {:.1} | {:.3}", error(predicted, &real), spearman(predicted, &real));
     }
     let share = 100.0 * f64::from(kept) / f64::from(promised.max(1));

@@ -1,15 +1,18 @@
 //! One method through the hours of one scene.
 
 use crate::StudyError;
-use crate::config::{Limits, Method};
+use crate::config::{Limits, Method, Problem};
 use crate::scene::{Stage, uncapped};
 use crate::table::Row;
 use crate::truth::Truth;
 use ecomap_instances::Instance;
 use ecomap_instances::plan::{Assignment, relative_gap};
 use ecomap_instances::units::GramsPerKwh;
+use ecomap_joint::Boards;
 use ecomap_solver::baselines::should_run_again;
-use ecomap_solver::{CancelToken, SolveOptions, Solver, by_name, checker};
+use ecomap_solver::contention::{self, CutPool, Envelope, Settings};
+use ecomap_solver::{CancelToken, Solution, SolveOptions, Solver, by_name, checker};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// What all cells of one scene share.
@@ -58,11 +61,17 @@ pub fn play(
     conditions: &str,
 ) -> Result<Option<Vec<Row>>, StudyError> {
     let solver = by_name(&method.solver)?;
+    let mut cuts = CutPool::default();
     let mut rows = Vec::with_capacity(hours.len());
     let mut running: Option<(Assignment, f64)> = None;
+    let mut proven = None;
     for (hour, told) in (0..).zip(hours) {
-        let free = if method.capped { None } else { Some(uncapped(&told.instance)?) };
-        let instance = free.as_ref().unwrap_or(&told.instance);
+        let other = match method.problem {
+            Problem::Planned => None,
+            Problem::Uncapped => Some(uncapped(&told.instance)?),
+            Problem::Contention => Some(stage.alone_at(told.carbon)?),
+        };
+        let instance = other.as_ref().unwrap_or(&told.instance);
         let verdict = |plan: &Assignment| checker::check(instance, plan, &instance.objective);
         let stays = running.as_ref().is_some_and(|(plan, then)| {
             let moved = if solver.name() == "clover" {
@@ -78,13 +87,18 @@ pub fn play(
             let mut options = options(limits, solver, seed, cancel);
             options.warm_start = before.clone().filter(|plan| verdict(plan).passes());
             let begun = options.clock.now();
-            let solution = solver.solve(instance, &options, &mut ())?;
+            let solution = if method.problem == Problem::Contention {
+                jointly(stage, instance, &options, limits, &mut cuts)?
+            } else {
+                solver.solve(instance, &options, &mut ())?
+            };
             solve_ms = options.clock.now().saturating_sub(begun).as_secs_f64() * 1e3;
             if cancel.is_cancelled() {
                 return Ok(None);
             }
             status = solution.status.as_str().to_owned();
             work = solution.certificate.nodes;
+            proven = solution.certificate.dual;
             running = solution.assignment.map(|plan| (plan, told.carbon.get()));
         }
         let nobody = Assignment {
@@ -93,8 +107,10 @@ pub fn play(
         };
         let plan = running.as_ref().map_or(&nobody, |(plan, _)| plan);
         let objective = running.as_ref().map(|(plan, _)| verdict(plan).evaluation.value);
-        // Executed under the caps, whether the method knew them or not.
-        let got = truth.execute(&stage.scenario, &told.instance, plan, seed ^ (u64::from(hour) << 16))?;
+        // Executed under the caps, whether the method knew them or not; choices count in their own problem.
+        let under = if method.problem == Problem::Uncapped { &told.instance } else { instance };
+        let got = truth.execute(&stage.scenario, under, plan, seed ^ (u64::from(hour) << 16))?;
+        let bound = if method.problem == Problem::Contention { proven } else { told.bound };
         let caps: Option<f64> = told.instance.sites.iter().map(|s| s.cap.map(|c| c.get())).sum();
         rows.push(Row {
             method: method.name.clone(),
@@ -106,10 +122,10 @@ pub fn play(
             cap_w: caps,
             status,
             objective,
-            bound: told.bound,
+            bound,
             gap: objective
-                .zip(told.bound)
-                .filter(|_| method.capped)
+                .zip(bound)
+                .filter(|_| method.problem != Problem::Uncapped)
                 .map(|(value, bound)| relative_gap(value, bound)),
             solve_ms,
             work,
@@ -133,4 +149,18 @@ pub fn play(
         });
     }
     Ok(Some(rows))
+}
+
+/// The exact method with the joint predictor in the loop.
+fn jointly(
+    stage: &Stage,
+    instance: &Instance,
+    options: &SolveOptions,
+    limits: &Limits,
+    cuts: &mut CutPool,
+) -> Result<Solution, StudyError> {
+    let boards = Boards::learned(&stage.scenario, instance, Arc::clone(stage.predictor()?));
+    let settings = Settings { rounds: limits.rounds, search: limits.search, ..Settings::default() };
+    let answer = contention::solve(instance, &Envelope::new(boards), options, settings, cuts, &mut ())?;
+    Ok(answer.solution)
 }

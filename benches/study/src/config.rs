@@ -65,11 +65,15 @@ pub struct Limits {
     pub nodes: u64,
     /// Relative gap at which the exact method may stop.
     pub gap: f64,
+    /// Rounds of the loop with the joint predictor.
+    pub rounds: u64,
+    /// Neighbourhoods in which that loop searches for accepted plans at first.
+    pub search: usize,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { time_s: 0.0, work: 0, nodes: 20_000, gap: 1e-4 }
+        Self { time_s: 0.0, work: 0, nodes: 20_000, gap: 1e-4, rounds: 1_000, search: 4_000 }
     }
 }
 
@@ -104,25 +108,43 @@ pub struct TraceSpec {
     pub seed: u64,
 }
 
-/// Ending of a method's name that leaves caps out of its problem.
-const UNCAPPED: &str = ":uncapped";
+/// What a method is asked to solve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Problem {
+    /// The hour's, latencies held against the worst co-runners that load caps admit.
+    Planned,
+    /// That without caps: a method whose paper knows no power runs as its paper has it, and its cap
+    /// violations are counted.
+    Uncapped,
+    /// The hour's with the joint predictor in the loop: every board's plan is predicted as a whole.
+    Contention,
+}
+
+impl Problem {
+    /// Endings of methods' names.
+    const ENDINGS: [(&'static str, Self); 2] =
+        [(":uncapped", Self::Uncapped), (":contention", Self::Contention)];
+}
 
 /// A solver as the study runs it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Method {
-    /// Name in the results: the solver's, or that with `:uncapped`.
+    /// Name in the results: the solver's, with the ending of its problem.
     pub name: String,
     /// Name of the solver.
     pub solver: String,
-    /// Whether it is given the caps. A method whose paper knows no power runs without them as its
-    /// paper has it, and its cap violations are counted.
-    pub capped: bool,
+    /// What it is asked to solve.
+    pub problem: Problem,
 }
 
 impl Method {
     fn of(name: String) -> Self {
-        let solver = name.strip_suffix(UNCAPPED).unwrap_or(&name).to_owned();
-        Self { capped: solver == name, solver, name }
+        for (ending, problem) in Problem::ENDINGS {
+            if let Some(solver) = name.strip_suffix(ending) {
+                return Self { solver: solver.to_owned(), problem, name };
+            }
+        }
+        Self { solver: name.clone(), problem: Problem::Planned, name }
     }
 }
 
@@ -160,7 +182,10 @@ impl Study {
         }
         let methods: Vec<Method> = dto.methods.into_iter().map(Method::of).collect();
         for method in &methods {
-            ecomap_solver::by_name(&method.solver)?;
+            let solver = ecomap_solver::by_name(&method.solver)?;
+            if method.problem == Problem::Contention && solver.name() != "exact" {
+                return Err(StudyError::Value("only `exact` asks the joint predictor".to_owned()));
+            }
         }
         let objective = dto.objective.as_deref().map(Objective::parse).transpose();
         let objective = objective.map_err(|(code, what)| StudyError::Value(format!("{code}: {what}")))?;
@@ -223,8 +248,14 @@ impl Study {
         }
         let (l, s) = (&self.limits, &self.simulation);
         let sound = |x: f64| x.is_finite() && x >= 0.0;
-        if !sound(l.time_s) || l.time_s > 1e6 || !sound(l.gap) || l.gap >= 1.0 || l.nodes == 0 {
-            return wrong("limits: time_s from 0 to 1e6, gap from 0 to below 1, nodes at least 1");
+        if !sound(l.time_s)
+            || l.time_s > 1e6
+            || !sound(l.gap)
+            || l.gap >= 1.0
+            || l.nodes == 0
+            || l.rounds == 0
+        {
+            return wrong("limits: time_s from 0 to 1e6, gap from 0 to below 1, nodes and rounds at least 1");
         }
         if !sound(s.measure_s)
             || s.measure_s == 0.0
@@ -249,7 +280,7 @@ impl Study {
     /// and the version, as a short text.
     #[must_use]
     pub fn conditions(&self) -> String {
-        let Limits { time_s, work, nodes, gap } = self.limits;
+        let Limits { time_s, work, nodes, gap, rounds, search } = self.limits;
         let Simulation { measure_s, warmup_s, max_events } = self.simulation;
         let objective = match &self.objective {
             None => "scenario".to_owned(),
@@ -259,7 +290,7 @@ impl Study {
             Some(objective) => objective.name().to_owned(),
         };
         format!(
-            "v{};objective={objective};time_s={time_s};work={work};nodes={nodes};gap={gap};measure_s={measure_s};warmup_s={warmup_s};\
+            "v{};objective={objective};time_s={time_s};work={work};nodes={nodes};gap={gap};rounds={rounds};search={search};measure_s={measure_s};warmup_s={warmup_s};\
              max_events={max_events}",
             env!("CARGO_PKG_VERSION")
         )
@@ -285,7 +316,9 @@ mod tests {
         assert_eq!((study.cells(), study.seeds.as_slice()), (2, [0].as_slice()));
         assert_eq!(study.limits, Limits::default());
         let method = Method::of("omniboost:uncapped".to_owned());
-        assert_eq!((method.solver.as_str(), method.capped), ("omniboost", false));
+        assert_eq!((method.solver.as_str(), method.problem), ("omniboost", Problem::Uncapped));
+        let method = Method::of("exact:contention".to_owned());
+        assert_eq!((method.solver.as_str(), method.problem), ("exact", Problem::Contention));
     }
 
     #[test]
@@ -298,6 +331,7 @@ mod tests {
         for (from, to) in [
             ("hours = 3", "hours = 0"),
             ("\"gpu-only\"", "\"exact\""),
+            ("\"gpu-only\"", "\"gpu-only:contention\""),
             ("made-up", "made/up"),
             ("study/v1", "study/v2"),
             ("hours = 3", "hours = 3\nobjective = \"cheapest\""),

@@ -2,14 +2,16 @@
 
 use crate::StudyError;
 use crate::cell::{self, Hour};
-use crate::config::{Method, Study};
+use crate::config::{Method, Problem, Study};
 use crate::scene::{Stage, intensities};
 use crate::table::{self, Row};
 use crate::truth::Truth;
+use ecomap_estimator::Predictor as _;
+use ecomap_estimator::learned::{Learned, Options};
 use ecomap_solver::{CancelToken, SolveOptions, by_name};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 /// How far a run is.
 #[derive(Debug, Clone, PartialEq)]
@@ -71,8 +73,10 @@ fn all(
     let cells_folder = folder.join("cells");
     std::fs::create_dir_all(&cells_folder)
         .map_err(|source| StudyError::File { path: cells_folder.clone(), source })?;
-    let stages: Vec<Stage> =
-        study.scenarios.iter().map(|s| Stage::open(s, study.objective.as_ref())).collect::<Result<_, _>>()?;
+    let jointly = study.methods.iter().any(|m| m.problem == Problem::Contention);
+    let predictor = jointly.then(|| Learned::load(&Options::default())).transpose()?.map(Arc::new);
+    let open = |name: &String| Stage::open(name, study.objective.as_ref(), predictor.as_ref());
+    let stages: Vec<Stage> = study.scenarios.iter().map(open).collect::<Result<_, _>>()?;
     let pairs: Vec<(usize, usize)> =
         (0..stages.len()).flat_map(|s| (0..study.traces.len()).map(move |t| (s, t))).collect();
     let scenes: Vec<Scene> =
@@ -86,7 +90,12 @@ fn all(
         .flat_map(|(scene, method)| study.seeds.iter().map(move |seed| Cell { scene, method, seed: *seed }))
         .collect();
     let truth = Truth::new(study.simulation)?;
-    let conditions = study.conditions();
+    let conditions = |method: &Method| match (&predictor, method.problem) {
+        (Some(predictor), Problem::Contention) => {
+            format!("{};joint={}", study.conditions(), predictor.version())
+        }
+        _ => study.conditions(),
+    };
     let progress = Mutex::new(Progress { what: String::new(), done: 0, kept: 0, of: cells.len() });
     let done: Vec<Option<Vec<Row>>> = cells
         .par_iter()
@@ -99,7 +108,9 @@ fn all(
                 cell.seed
             );
             let path = cells_folder.join(format!("{label}.csv"));
-            let kept = table::read(&path).ok().flatten().filter(|rows| stands(rows, cell.scene, &conditions));
+            let conditions = conditions(cell.method);
+            let earlier = table::read(&path).ok().flatten();
+            let kept = earlier.filter(|rows| stands(rows, cell.scene, cell.method.problem, &conditions));
             let earlier = kept.is_some();
             let rows = match kept {
                 Some(rows) => Some(rows),
@@ -140,11 +151,13 @@ fn all(
 }
 
 /// Whether rows of an earlier run are those that this run would write.
-fn stands(rows: &[Row], scene: &Scene, conditions: &str) -> bool {
+fn stands(rows: &[Row], scene: &Scene, problem: Problem, conditions: &str) -> bool {
     let hash = |hour: &Hour| ecomap_solver::solution::instance_hash(&hour.instance);
     rows.len() == scene.hours.len()
         && rows.iter().zip(&scene.hours).all(|(row, hour)| {
-            row.bound == hour.bound && row.provenance == format!("{conditions};instance={}", hash(hour))
+            // With the joint predictor in the loop the bound is of another problem, by its own solve.
+            (problem == Problem::Contention || row.bound == hour.bound)
+                && row.provenance == format!("{conditions};instance={}", hash(hour))
         })
 }
 

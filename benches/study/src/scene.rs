@@ -5,13 +5,15 @@ use crate::config::{Study, TraceSpec};
 use ecomap_carbon::source::synthetic;
 use ecomap_carbon::source::trace::{Foresight, Trace};
 use ecomap_carbon::{Exchange, Signal, Source as _};
-use ecomap_estimator::{Roofline, price};
+use ecomap_estimator::{Learned, Roofline, price};
 use ecomap_instances::format::scenario_v1;
 use ecomap_instances::instance::InstanceParts;
+use ecomap_instances::scenario::SloBasis;
 use ecomap_instances::units::GramsPerKwh;
 use ecomap_instances::{Catalog, Instance, Objective, Scenario, scenarios};
 use jiff::{SignedDuration, Timestamp};
 use std::path::Path;
+use std::sync::Arc;
 
 /// Largest scenario or trace file, bytes.
 const LARGEST: u64 = 32 << 20;
@@ -25,14 +27,30 @@ pub struct Stage {
     pub scenario: Scenario,
     /// Priced, at the scenario's own intensities.
     parts: InstanceParts,
+    /// For methods that ask the joint predictor.
+    judged: Option<Judged>,
+}
+
+/// What the joint predictor is asked beside, and that.
+#[derive(Debug)]
+struct Judged {
+    /// Priced with latencies of tenants alone.
+    alone: InstanceParts,
+    /// Predicts whole boards.
+    predictor: Arc<Learned>,
 }
 
 impl Stage {
-    /// Reads and prices an embedded scenario, or a file, with an objective of its own or `objective`.
+    /// Reads and prices an embedded scenario, or a file, with an objective of its own or `objective`;
+    /// with a `predictor`, for methods that ask it about whole boards too.
     ///
     /// # Errors
     /// [`StudyError`] for a scenario that cannot be read or priced.
-    pub fn open(name: &str, objective: Option<&Objective>) -> Result<Self, StudyError> {
+    pub fn open(
+        name: &str,
+        objective: Option<&Objective>,
+        predictor: Option<&Arc<Learned>>,
+    ) -> Result<Self, StudyError> {
         let bytes = match scenarios::embedded(name) {
             Some(text) => text.to_vec(),
             None => bounded(Path::new(name))?.into_bytes(),
@@ -40,12 +58,23 @@ impl Stage {
         let invalid = |issues| StudyError::Scenario { name: name.to_owned(), issues };
         let catalog = Catalog::embedded().map_err(|issues| invalid(issues.clone()))?;
         let scenario = scenario_v1::read(&bytes, catalog).map_err(invalid)?;
-        let (instance, _) = price(&scenario, &Roofline::embedded()?)?;
-        let mut parts = instance.to_parts();
-        if let Some(objective) = objective {
-            parts.objective = objective.clone();
-        }
-        Ok(Self { name: scenario.name.clone(), parts, scenario })
+        let priced = |scenario: &Scenario| {
+            let (instance, _) = price(scenario, &Roofline::embedded()?)?;
+            let mut parts = instance.to_parts();
+            if let Some(objective) = objective {
+                parts.objective = objective.clone();
+            }
+            Ok::<_, StudyError>(parts)
+        };
+        let parts = priced(&scenario)?;
+        let judged = match predictor {
+            None => None,
+            Some(predictor) => Some(Judged {
+                alone: priced(&scenario.with_slo_basis(SloBasis::Isolated))?,
+                predictor: Arc::clone(predictor),
+            }),
+        };
+        Ok(Self { name: scenario.name.clone(), parts, judged, scenario })
     }
 
     /// The problem when every zone has `carbon`: caps by the sites' budgets.
@@ -53,7 +82,31 @@ impl Stage {
     /// # Errors
     /// [`StudyError::Scenario`] when a cap is out of range.
     pub fn at(&self, carbon: GramsPerKwh) -> Result<Instance, StudyError> {
-        let mut parts = self.parts.clone();
+        self.told(&self.parts, carbon)
+    }
+
+    /// The same with latencies of tenants alone: what the joint predictor is asked beside.
+    ///
+    /// # Errors
+    /// Those of [`at`](Self::at), and of [`predictor`](Self::predictor).
+    pub fn alone_at(&self, carbon: GramsPerKwh) -> Result<Instance, StudyError> {
+        self.told(&self.judged()?.alone, carbon)
+    }
+
+    /// The joint predictor.
+    ///
+    /// # Errors
+    /// [`StudyError::Misfit`] when the stage was opened without one.
+    pub fn predictor(&self) -> Result<&Arc<Learned>, StudyError> {
+        Ok(&self.judged()?.predictor)
+    }
+
+    fn judged(&self) -> Result<&Judged, StudyError> {
+        self.judged.as_ref().ok_or_else(|| StudyError::Misfit("opened without a joint predictor".to_owned()))
+    }
+
+    fn told(&self, parts: &InstanceParts, carbon: GramsPerKwh) -> Result<Instance, StudyError> {
+        let mut parts = parts.clone();
         for (site, told) in parts.sites.iter_mut().zip(&self.scenario.sites) {
             site.carbon = carbon;
             site.cap = told.budget.cap(carbon);

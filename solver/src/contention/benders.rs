@@ -120,8 +120,8 @@ pub fn accepts(
 ///
 /// # Errors
 /// [`SolverError::NotARelaxation`] when an option's latency is above its isolated one or a joint
-/// prediction below it, [`SolverError::Unsupported`] for lexicographic objectives and instances
-/// without devices, [`SolverError::Prediction`] when the predictor fails, and those of a solve.
+/// prediction below it, [`SolverError::Unsupported`] for lexicographic objectives, the carbon-delay product and
+/// instances without devices, [`SolverError::Prediction`] when the predictor fails, and those of a solve.
 pub fn solve(
     instance: &Instance,
     predictor: &dyn JointPredictor,
@@ -168,6 +168,10 @@ fn supported(instance: &Instance, objective: &Objective) -> Result<(), SolverErr
     let refuse = |what: &str| Err(SolverError::Unsupported { solver: "contention", what: what.to_owned() });
     if matches!(objective, Objective::Lexicographic(_)) {
         return refuse("lexicographic objectives");
+    }
+    // A product has no coefficients, so the master's bound would be one of another objective.
+    if *objective == Objective::Cdp {
+        return refuse("the carbon-delay product");
     }
     if instance.devices.is_empty() {
         return refuse("problems without devices");
