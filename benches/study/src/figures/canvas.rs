@@ -10,7 +10,7 @@ pub(super) const LABEL: (&str, u32) = ("sans-serif", 13);
 /// A colour for each method: hues a golden angle apart, so that neighbours differ.
 pub(super) fn colour(index: usize) -> HSLColor {
     let turn = crate::stats::number(index) * 0.381_966;
-    HSLColor(turn.fract(), 0.65, if index % 2 == 0 { 0.42 } else { 0.55 })
+    HSLColor(turn.fract(), 0.65, if index.is_multiple_of(2) { 0.42 } else { 0.55 })
 }
 
 /// An error of the drawing library as text.
