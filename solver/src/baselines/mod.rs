@@ -1,4 +1,4 @@
-//! Heuristics behind the [`Solver`](crate::Solver) trait: one file each, one line each in
+//! Heuristics behind the [`Solver`] trait: one file each, one line each in
 //! `known!` below.
 //!
 //! Common ground: `common` (columns, costs, the way out), `watch` (limits and trace), `local` and
