@@ -529,6 +529,17 @@ fn a_prediction_below_the_isolated_latency_is_a_coded_error() {
 }
 
 #[test]
+fn objectives_without_a_linear_bound_are_refused() {
+    let instance = relaxed(&hosted::instance(1));
+    let lexicographic = Objective::Lexicographic(vec![Term::Accuracy, Term::Energy]);
+    for objective in [Objective::Cdp, lexicographic] {
+        let (mut cuts, linear) = (CutPool::default(), Linear(&instance));
+        let answer = solve(&instance, &linear, &options(&objective), quick(), &mut cuts, &mut ());
+        assert!(matches!(answer, Err(SolverError::Unsupported { .. })), "{answer:?}");
+    }
+}
+
+#[test]
 fn an_instance_on_another_basis_is_refused() {
     let mut parts = relaxed(&hosted::instance(1)).to_parts();
     for host in parts.tenants.iter_mut().flat_map(|t| &mut t.options).filter_map(|o| o.host.as_mut()) {
