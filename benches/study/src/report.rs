@@ -197,13 +197,12 @@ objective where a method has none; the least of the five and of their `:uncapped
 apart. A claim holds where at least the paper's share is saved and no more tenants' objectives are broken, mean over hours.
 Accuracy stands beside it because it is the price: under `carbon` and `cdp` the exact method takes the lightest tiers that
 tenants admit, which the others do not offer to do. Study `floor` forbids that: it minimises carbon among the plans of the
-highest accuracy that the caps admit, and is the comparison at like service. There the exact method saves about one percent:
-on these boards a tenant's energy depends on its tier far more than on where it runs, and a mode low enough to save more
-breaks objectives. What saves a third and more is to choose tiers, and its price is the accuracy shown.
+highest accuracy that the caps admit, and is the comparison at like service. What study
+`carbon` saves beyond that, it saves by choosing lighter tiers, and its price is the accuracy shown.
 
 On `campus` the exact method breaks more objectives than the others when it holds each latency against the worst co-runners
 of a board: the closed formula for that is not the simulator, and the cheapest plans sit at its edge. With the joint predictor asked
-about whole boards (`exact:contention`) that ends, at a quarter more carbon than without.
+about whole boards (`exact:contention`) fewer are broken, at more carbon than without.
 ";
 
 const SAME: &str = "
