@@ -38,7 +38,7 @@ run: setup ## Serve a live fleet on 127.0.0.1:8080 (ECOMAP_LISTEN) with a real e
 	cargo build $(CARGO_FLAGS) --release -p ecomap-service -p ecomap-executor --features ecomap-executor/emulate --bin ecomap --bin ecomap-executor
 	exec $(WITH_ORT) bash service/assets/demo/run.sh $(TARGET_DIR)/release $(ECOMAP_LISTEN)
 
-hostplans: setup ## Run 50 random plans on this machine's cores by the executor; what was predicted and what was measured
+hostplans: setup ## Run 150 random plans on this machine's cores by the executor; what was predicted and what was measured
 	cargo build $(CARGO_FLAGS) --release -p ecomap-benches --bin hostplans
 	$(WITH_ORT) $(TARGET_DIR)/release/hostplans --light .tools/onnx-light
 
@@ -79,16 +79,19 @@ docs-check: setup ## Check the links of all pages, then run the documented examp
 validate: setup ## Compare predictors and simulator with published measurements (ECOMAP_DATA); rewrites docs/src/validation.md
 	cargo run $(CARGO_FLAGS) --release -p ecomap-estimator --bin ecomap-validate -- --out docs/src/validation.md
 
-results: setup ## Redraw docs/src/results.md and its figures from benches/results/study-*.csv (make study writes these)
+results: setup ## Redraw docs/src/results.md and its figures from the tables in benches/results/studies (make study writes these)
 	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
 	rm -f docs/src/results/*.svg
-	$(TARGET_DIR)/release/ecomap study --redraw benches/results/study-*.csv --out docs/src/results --page docs/src/results.md
+	$(TARGET_DIR)/release/ecomap study --redraw benches/results/studies/* --out docs/src/results --page docs/src/results.md
 
 study: setup ## Run the studies of docs/src/results.md from their seeds (STUDIES, STUDY_DIR, ECOMAP_DATA; hours), then make results
 	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
 	for name in $(STUDIES); do \
 	  $(TARGET_DIR)/release/ecomap study benches/studies/$$name.toml --out $(STUDY_DIR)/$$name; \
-	  if [ -f $(STUDY_DIR)/$$name/study.csv ]; then cp $(STUDY_DIR)/$$name/study.csv benches/results/study-$$name.csv; fi; \
+	  if [ -f $(STUDY_DIR)/$$name/study.csv ]; then \
+	    mkdir -p benches/results/studies/$$name; \
+	    cp $(STUDY_DIR)/$$name/*.csv benches/results/studies/$$name/; \
+	  fi; \
 	done
 	$(MAKE) results
 

@@ -16,7 +16,10 @@
 //! after a calibration has seen the even plans. Errors are told of the odd plans, which it has not seen.
 //!
 //! Each tenant's latency objective is drawn by seed, log-uniformly from 1.5 to 30 times what it takes alone: no predictor
-//! has a say in it. It is promised where the calibrated p95 is within it.
+//! has a say in it. It is promised in two ways: *by requests*, where the calibrated p95 is within it (a quantile over
+//! requests: an interval's own p95 lies above it about half the time); and *by intervals*, where the simulated p95 times
+//! a margin is, the margin being that within which the p95 of 95 % of the even plans' tenant-intervals stayed (split
+//! conformal over intervals).
 //!
 //! Every run is appended to `--records` as soon as it is measured; a call that was cut short goes on where it was.
 
@@ -85,7 +88,7 @@ struct Args {
     #[arg(long)]
     light: Option<PathBuf>,
     /// Plans to run
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 150)]
     plans: u64,
     /// Seconds for each plan
     #[arg(long, default_value_t = 5.0)]
@@ -423,16 +426,18 @@ fn main() -> Result<(), Box<dyn Error>> {
             at_ms: at as u64 + 1,
         })?;
     }
+    let ratios = rows.iter().filter(|(n, ..)| n % 2 == 0);
+    let margin = conformal(ratios.map(|(_, t, [.., simulated], _)| t.p95_ms / simulated.p95.get()).collect());
     let mut csv = String::from(
         "plan,half,family,tier,unit,rate_per_s,answered,lost,measured_p50_ms,measured_p95_ms,roofline_p50_ms,\
-         profiled_p50_ms,profiled_p95_ms,simulated_p50_ms,simulated_p95_ms,calibrated_p50_ms,calibrated_p95_ms,slo_ms,promised\n",
+         profiled_p50_ms,profiled_p95_ms,simulated_p50_ms,simulated_p95_ms,calibrated_p50_ms,calibrated_p95_ms,slo_ms,promised,promised_by_intervals\n",
     );
     let (mut real, mut by) = (Vec::new(), [const { Vec::new() }; 4]);
-    let (mut promised, mut kept, mut lost) = (0_u32, 0_u32, 0);
+    let (mut promised, mut kept, mut lost) = ([0_u32; 2], [0_u32; 2], 0);
     for (n, tenant, [roofline, profiled, simulated], slo) in &rows {
         let asked = Predicted { latency: *simulated, isolated: None, power: None };
         let calibrated = calibration.predict(&placed(tenant), &asked)?;
-        let promise = calibrated.p95.get() <= *slo;
+        let promises = [calibrated.p95.get() <= *slo, simulated.p95.get() * margin <= *slo];
         lost += tenant.lost;
         if n % 2 == 1 {
             real.push(tenant.p50_ms);
@@ -440,14 +445,16 @@ fn main() -> Result<(), Box<dyn Error>> {
             for (list, p50) in by.iter_mut().zip(told) {
                 list.push(p50.get());
             }
-            promised += u32::from(promise);
-            kept += u32::from(promise && tenant.p95_ms <= *slo);
+            for (way, promise) in promises.into_iter().enumerate() {
+                promised[way] += u32::from(promise);
+                kept[way] += u32::from(promise && tenant.p95_ms <= *slo);
+            }
         }
         let (family, tier) = MODELS[tenant.model];
         let half = if n % 2 == 0 { "fit" } else { "check" };
         writeln!(
             csv,
-            "{n},{half},{family},{tier},{},{:.3},{},{},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{slo:.3},{promise}",
+            "{n},{half},{family},{tier},{},{:.3},{},{},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{:.3},{slo:.3},{},{}",
             UNITS[tenant.unit],
             tenant.rate_per_s,
             tenant.answered,
@@ -460,7 +467,9 @@ fn main() -> Result<(), Box<dyn Error>> {
             simulated.p50.get(),
             simulated.p95.get(),
             calibrated.p50.get(),
-            calibrated.p95.get()
+            calibrated.p95.get(),
+            promises[0],
+            promises[1]
         )?;
     }
     std::fs::write(&args.csv, csv)?;
@@ -477,7 +486,54 @@ fn main() -> Result<(), Box<dyn Error>> {
     for (name, predicted) in ["roofline", "profiled", "simulated", "calibrated"].iter().zip(&by) {
         println!("{name} | {:.1} | {:.3}", error(predicted, &real), spearman(predicted, &real));
     }
-    let share = 100.0 * f64::from(kept) / f64::from(promised.max(1));
-    println!("p95 within the objective in {kept} of {promised} promised tenant-intervals ({share:.1} %)");
+    for (way, name) in
+        ["by requests".to_owned(), format!("by intervals, margin {margin:.3}")].iter().enumerate()
+    {
+        let (kept, promised) = (kept[way], promised[way]);
+        let share = 100.0 * f64::from(kept) / f64::from(promised.max(1));
+        println!(
+            "promised {name}: p95 within the objective in {kept} of {promised} tenant-intervals ({share:.1} %)"
+        );
+    }
     Ok(())
+}
+
+/// The value that the next of a list of exchangeable ones exceeds in at most 5 % of cases: the ⌈0.95 (n + 1)⌉-th (Vovk,
+/// Gammerman and Shafer 2005); infinite where the list is too short to say.
+fn conformal(mut list: Vec<f64>) -> f64 {
+    list.sort_by(f64::total_cmp);
+    let rank = ((list.len() + 1) * 95).div_ceil(100);
+    list.get(rank - 1).copied().unwrap_or(f64::INFINITY)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant(model: usize, rate_per_s: f64, ms: f64) -> Tenant {
+        let sample_ms = vec![ms, ms * 1.02, ms * 1.05];
+        Tenant { model, unit: 0, rate_per_s, answered: 30, lost: 0, p50_ms: ms, p95_ms: ms * 1.05, sample_ms }
+    }
+
+    #[test]
+    fn a_short_request_waits_for_a_long_one() {
+        let (short, long) = (tenant(3, 10.0, 5.0), tenant(2, 4.0, 80.0));
+        let alone: Alone = [((3, 0), short.clone()), ((2, 0), long.clone())].into_iter().collect();
+        let predict = |tenants: Vec<Tenant>| simulated(&Run { id: String::new(), tenants }, &alone).unwrap();
+        let by_itself = predict(vec![short.clone()]);
+        let beside = predict(vec![short, long]);
+        // Alone it hardly queues: 5 % of the time. Beside 32 % of load in long requests, it waits in about every third
+        // case, for up to all of one.
+        assert!((4.5..6.0).contains(&by_itself[0].p50.get()) && by_itself[0].p95.get() < 10.0);
+        assert!(beside[0].p50.get() < 10.0, "most find the core free: {:?}", beside[0]);
+        assert!((50.0..200.0).contains(&beside[0].p95.get()), "{:?}", beside[0]);
+        assert!((75.0..100.0).contains(&beside[1].p50.get()), "{:?}", beside[1]);
+    }
+
+    #[test]
+    fn a_margin_is_the_value_that_one_in_twenty_exceeds() {
+        assert!((conformal((1..=19).rev().map(f64::from).collect()) - 19.0).abs() < 1e-12);
+        assert!((conformal((1..=39).map(f64::from).collect()) - 38.0).abs() < 1e-12);
+        assert_eq!(conformal((1..=18).map(f64::from).collect()), f64::INFINITY);
+    }
 }

@@ -29,6 +29,9 @@ struct StudyDto {
     seeds: Vec<u64>,
     hours: u32,
     objective: Option<String>,
+    /// Hours, from the first on, in which solves are followed moment by moment.
+    #[serde(default = "first_hour")]
+    followed: u32,
     #[serde(default)]
     limits: Limits,
     #[serde(default)]
@@ -51,6 +54,10 @@ struct TraceDto {
 
 fn one_seed() -> Vec<u64> {
     vec![0]
+}
+
+fn first_hour() -> u32 {
+    1
 }
 
 /// What a solve may take, the same for every method.
@@ -161,6 +168,8 @@ pub struct Study {
     pub seeds: Vec<u64>,
     /// Hours played of every trace.
     pub hours: u32,
+    /// Hours from the first on in which solves are followed moment by moment.
+    pub followed: u32,
     /// Objective of all problems; each scenario's own when `None`.
     pub objective: Option<Objective>,
     /// Limits of a solve.
@@ -212,6 +221,7 @@ impl Study {
                 .collect(),
             seeds: dto.seeds,
             hours: dto.hours,
+            followed: dto.followed,
             limits: dto.limits,
             simulation: dto.simulation,
         };
@@ -291,8 +301,9 @@ impl Study {
         };
         format!(
             "v{};objective={objective};time_s={time_s};work={work};nodes={nodes};gap={gap};rounds={rounds};search={search};measure_s={measure_s};warmup_s={warmup_s};\
-             max_events={max_events}",
-            env!("CARGO_PKG_VERSION")
+             max_events={max_events};followed={}",
+            env!("CARGO_PKG_VERSION"),
+            self.followed
         )
     }
 }

@@ -1,23 +1,28 @@
 //! SVG figures, each drawn from the table alone.
 
+mod anytime;
 mod bars;
 mod canvas;
 mod curves;
+mod lines;
 mod points;
 
 use crate::StudyError;
+use crate::cell::Played;
 use crate::stats::by_scene;
 use crate::table::Row;
 use std::path::{Path, PathBuf};
 
-/// Draws every figure of `rows` into `folder`, named `PREFIX-….svg`; gives their names.
+/// Draws every figure of the tables into `folder`, named `PREFIX-….svg`; gives their names. Without
+/// moments there is no anytime figure, without latencies none of requests.
 ///
 /// # Errors
 /// [`StudyError`] when a file cannot be written.
-pub fn draw(rows: &[Row], folder: &Path, prefix: &str) -> Result<Vec<String>, StudyError> {
+pub fn draw(played: &Played, folder: &Path, prefix: &str) -> Result<Vec<String>, StudyError> {
     std::fs::create_dir_all(folder).map_err(|source| StudyError::File { path: folder.to_owned(), source })?;
+    let rows = &played.rows;
     let groups = methods(rows);
-    let figures: [(&str, String); 6] = [
+    let mut figures: Vec<(&str, String)> = vec![
         ("carbon", bars::draw(&groups, "carbon, g/h (simulated)", |r| r.carbon_g).map_err(wrong(folder))?),
         (
             "cdp",
@@ -25,10 +30,17 @@ pub fn draw(rows: &[Row], folder: &Path, prefix: &str) -> Result<Vec<String>, St
                 .map_err(wrong(folder))?,
         ),
         ("accuracy", points::draw(&groups).map_err(wrong(folder))?),
-        ("latency", curves::latency(&groups).map_err(wrong(folder))?),
+        ("tail", curves::tail(&groups).map_err(wrong(folder))?),
         ("profile", curves::profile(&groups).map_err(wrong(folder))?),
         ("day", curves::day(rows, &groups).map_err(wrong(folder))?),
     ];
+    let order: Vec<&str> = groups.iter().map(|g| g.name).collect();
+    if !played.shares.is_empty() {
+        figures.push(("latency", curves::latency(&order, &played.shares).map_err(wrong(folder))?));
+    }
+    if !played.moments.is_empty() {
+        figures.push(("anytime", anytime::draw(&order, &played.moments).map_err(wrong(folder))?));
+    }
     let mut names = Vec::new();
     for (figure, svg) in figures {
         let name = format!("{prefix}-{figure}.svg");

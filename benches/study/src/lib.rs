@@ -8,9 +8,10 @@
 //!    from carbon intensity.
 //! 3. [`cell`] plays one method through the hours of one scene from one seed.
 //! 4. [`truth`] executes a plan in the simulator and measures it.
-//! 5. [`table`] is the tidy CSV, one row an hour, and [`summary`] the figures by method.
-//! 6. [`figures`] draws the table, [`report`] writes the page of results, both from tables alone;
-//!    [`columns`](mod@columns) writes it as Parquet.
+//! 5. [`table`] has the tidy CSV tables: hours, moments of solves, latencies of requests, conditions;
+//!    [`summary`] the figures by method.
+//! 6. [`figures`] draws the tables, [`report`] writes the page of results, both from tables alone;
+//!    [`columns`](mod@columns) writes the hours as Parquet.
 //! 7. [`run`](mod@run) does all cells in parallel, and picks up where a run was interrupted.
 //!
 //! Figures of carbon, latency and power are *simulated*, never measured on a board.
@@ -32,4 +33,4 @@ pub mod truth;
 
 pub use config::Study;
 pub use error::StudyError;
-pub use run::{Progress, run};
+pub use run::{Progress, Tables, run};

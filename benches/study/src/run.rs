@@ -1,15 +1,16 @@
 //! All cells, in parallel, each written when it is done; a run that was interrupted goes on.
 
 use crate::StudyError;
-use crate::cell::{self, Hour};
+use crate::cell::{self, Hour, Played};
 use crate::config::{Method, Problem, Study};
 use crate::scene::{Stage, intensities};
-use crate::table::{self, Row};
+use crate::table::{self, Conditions, Moment, Record, Row, Share, short};
 use crate::truth::Truth;
 use ecomap_estimator::Predictor as _;
 use ecomap_estimator::learned::{Learned, Options};
 use ecomap_solver::{CancelToken, SolveOptions, by_name};
 use rayon::iter::{IntoParallelRefIterator, ParallelIterator};
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
@@ -29,8 +30,56 @@ pub struct Progress {
 /// What is told of progress.
 pub type Tell<'a> = dyn Fn(&Progress) + Sync + 'a;
 
-/// Name of the table in the output folder.
-pub const TABLE: &str = "study.csv";
+/// All that a study came to.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Tables {
+    /// Rows, moments and latencies of all cells.
+    pub played: Played,
+    /// What they were made under.
+    pub conditions: Vec<Conditions>,
+}
+
+impl Tables {
+    /// Reads those that lie in `folder`; `None` where there are no rows.
+    ///
+    /// # Errors
+    /// [`StudyError::File`] and [`StudyError::Row`].
+    pub fn read(folder: &Path) -> Result<Option<Self>, StudyError> {
+        let Some(played) = Played::read(folder)? else { return Ok(None) };
+        Ok(Some(Self { played, conditions: some(folder)?.unwrap_or_default() }))
+    }
+
+    fn write(&self, folder: &Path) -> Result<(), StudyError> {
+        table::write(&folder.join(Conditions::FILE), &self.conditions)?;
+        self.played.write(folder)
+    }
+}
+
+impl Played {
+    fn read(folder: &Path) -> Result<Option<Self>, StudyError> {
+        let Some(rows) = some(folder)? else { return Ok(None) };
+        Ok(Some(Self {
+            rows,
+            moments: some(folder)?.unwrap_or_default(),
+            shares: some(folder)?.unwrap_or_default(),
+        }))
+    }
+
+    /// Rows last: where they are, the others are too.
+    fn write(&self, folder: &Path) -> Result<(), StudyError> {
+        table::write(&folder.join(Moment::FILE), &self.moments)?;
+        table::write(&folder.join(Share::FILE), &self.shares)?;
+        table::write(&folder.join(Row::FILE), &self.rows)
+    }
+}
+
+fn some<T: Record>(folder: &Path) -> Result<Option<Vec<T>>, StudyError> {
+    table::read(&folder.join(T::FILE))
+}
+
+fn make(folder: &Path) -> Result<(), StudyError> {
+    std::fs::create_dir_all(folder).map_err(|source| StudyError::File { path: folder.to_owned(), source })
+}
 
 struct Scene {
     stage: usize,
@@ -44,9 +93,9 @@ struct Cell<'a> {
     seed: u64,
 }
 
-/// Runs `study` on `threads` threads, one for each core when `None`, and writes `study.csv`, and a file for each cell under `cells/`, into `folder`.
-/// Cells that an earlier run with the same conditions has finished are kept. Gives all rows, or
-/// `None` when `cancel` ended it; what was finished by then stays.
+/// Runs `study` on `threads` threads, one for each core when `None`, and writes its tables into
+/// `folder`, and those of each cell under `cells/`. Cells that an earlier run with the same conditions
+/// has finished are kept. Gives all tables, or `None` when `cancel` ended it; what was finished by then stays.
 ///
 /// # Errors
 /// The first [`StudyError`] of any cell.
@@ -56,7 +105,7 @@ pub fn run(
     threads: Option<usize>,
     cancel: &CancelToken,
     tell: &Tell<'_>,
-) -> Result<Option<Vec<Row>>, StudyError> {
+) -> Result<Option<Tables>, StudyError> {
     let pool = rayon::ThreadPoolBuilder::new()
         .num_threads(threads.unwrap_or(0))
         .build()
@@ -69,10 +118,9 @@ fn all(
     folder: &Path,
     cancel: &CancelToken,
     tell: &Tell<'_>,
-) -> Result<Option<Vec<Row>>, StudyError> {
+) -> Result<Option<Tables>, StudyError> {
     let cells_folder = folder.join("cells");
-    std::fs::create_dir_all(&cells_folder)
-        .map_err(|source| StudyError::File { path: cells_folder.clone(), source })?;
+    make(&cells_folder)?;
     let jointly = study.methods.iter().any(|m| m.problem == Problem::Contention);
     let predictor = jointly.then(|| Learned::load(&Options::default())).transpose()?.map(Arc::new);
     let open = |name: &String| Stage::open(name, study.objective.as_ref(), predictor.as_ref());
@@ -90,14 +138,15 @@ fn all(
         .flat_map(|(scene, method)| study.seeds.iter().map(move |seed| Cell { scene, method, seed: *seed }))
         .collect();
     let truth = Truth::new(study.simulation)?;
-    let conditions = |method: &Method| match (&predictor, method.problem) {
-        (Some(predictor), Problem::Contention) => {
-            format!("{};joint={}", study.conditions(), predictor.version())
-        }
-        _ => study.conditions(),
+    let conditions = |method: &Method| {
+        let joint = predictor.as_ref().filter(|_| method.problem == Problem::Contention);
+        Conditions::new(match joint {
+            Some(predictor) => format!("{};joint={}", study.conditions(), predictor.version()),
+            None => study.conditions(),
+        })
     };
     let progress = Mutex::new(Progress { what: String::new(), done: 0, kept: 0, of: cells.len() });
-    let done: Vec<Option<Vec<Row>>> = cells
+    let done: Vec<Option<Played>> = cells
         .par_iter()
         .map(|cell| {
             let (stage, trace) = (&stages[cell.scene.stage], &study.traces[cell.scene.trace].name);
@@ -107,57 +156,67 @@ fn all(
                 cell.method.name.replace(':', "-"),
                 cell.seed
             );
-            let path = cells_folder.join(format!("{label}.csv"));
+            let path = cells_folder.join(&label);
             let conditions = conditions(cell.method);
-            let earlier = table::read(&path).ok().flatten();
-            let kept = earlier.filter(|rows| stands(rows, cell.scene, cell.method.problem, &conditions));
+            let earlier = Played::read(&path).ok().flatten();
+            let kept =
+                earlier.filter(|p| stands(&p.rows, cell.scene, cell.method.problem, &conditions.conditions));
             let earlier = kept.is_some();
-            let rows = match kept {
-                Some(rows) => Some(rows),
+            let played = match kept {
+                Some(played) => Some(played),
                 None if cancel.is_cancelled() => None,
                 None => {
                     let hours = &cell.scene.hours;
-                    let rows = cell::play(
+                    let played = cell::play(
+                        study,
                         stage,
                         trace,
                         hours,
                         cell.method,
                         cell.seed,
-                        &study.limits,
                         &truth,
                         cancel,
                         &conditions,
                     )?;
-                    if let Some(rows) = &rows {
-                        table::write(&path, rows)?;
+                    if let Some(played) = &played {
+                        make(&path)?;
+                        played.write(&path)?;
                     }
-                    rows
+                    played
                 }
             };
-            if rows.is_some() {
+            if played.is_some() {
                 let mut progress = progress.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
                 progress.done += 1;
                 progress.kept += usize::from(earlier);
                 progress.what = label;
                 tell(&progress);
             }
-            Ok(rows)
+            Ok(played)
         })
         .collect::<Result<_, StudyError>>()?;
     let Some(lists) = done.into_iter().collect::<Option<Vec<_>>>() else { return Ok(None) };
-    let rows: Vec<Row> = lists.into_iter().flatten().collect();
-    table::write(&folder.join(TABLE), &rows)?;
-    Ok(Some(rows))
+    let mut tables = Tables::default();
+    for cell in lists {
+        tables.played.rows.extend(cell.rows);
+        tables.played.moments.extend(cell.moments);
+        tables.played.shares.extend(cell.shares);
+    }
+    let made_under: BTreeSet<Conditions> = study.methods.iter().map(conditions).collect();
+    tables.conditions = made_under.into_iter().collect();
+    tables.write(folder)?;
+    Ok(Some(tables))
 }
 
 /// Whether rows of an earlier run are those that this run would write.
 fn stands(rows: &[Row], scene: &Scene, problem: Problem, conditions: &str) -> bool {
-    let hash = |hour: &Hour| ecomap_solver::solution::instance_hash(&hour.instance);
+    let hash = |hour: &Hour| short(&ecomap_solver::solution::instance_hash(&hour.instance));
     rows.len() == scene.hours.len()
         && rows.iter().zip(&scene.hours).all(|(row, hour)| {
             // With the joint predictor in the loop the bound is of another problem, by its own solve.
             (problem == Problem::Contention || row.bound == hour.bound)
-                && row.provenance == format!("{conditions};instance={}", hash(hour))
+                && row.conditions == conditions
+                && row.instance == hash(hour)
         })
 }
 

@@ -18,7 +18,7 @@ pub const NOISE: f64 = 0.01;
 const BISECTIONS: u32 = 60;
 
 /// What an executed plan measured, all boards together. Simulated.
-#[derive(Debug, Clone, Copy, PartialEq, Default)]
+#[derive(Debug, Clone, PartialEq, Default)]
 pub struct Measured {
     /// Draw of all sites, boards that are off included, W.
     pub power_w: f64,
@@ -38,6 +38,13 @@ pub struct Measured {
     pub above_cap: usize,
     /// Watts above caps, over all sites.
     pub over_w: f64,
+    /// Share of all requests that were answered within each latency of [`latencies`].
+    pub within: Vec<f64>,
+}
+
+/// The latencies at which distributions of requests are kept: ten a decade from 0.1 ms to 100 s, ms.
+pub fn latencies() -> impl Iterator<Item = f64> {
+    (-10..=50).map(|tenth| 10_f64.powf(f64::from(tenth) / 10.0))
 }
 
 /// Executes plans.
@@ -203,19 +210,22 @@ fn measured(instance: &Instance, draw: &[f64], served: &[Option<Served>]) -> Mea
     told.late = share(told.late, all);
     told.accuracy = share(told.accuracy, all);
     told.p95_ms = percentile(served, 0.95, answers);
+    told.within = latencies().map(|latency| share(answered_within(served, latency), all)).collect();
     told
+}
+
+/// Answers that come within a latency, 1/s.
+fn answered_within(served: &[Option<Served>], latency_ms: f64) -> f64 {
+    served.iter().flatten().map(|s| s.rate * s.answered() * s.within(latency_ms)).sum()
 }
 
 /// The latency within which a share of all answers came, by bisection.
 fn percentile(served: &[Option<Served>], share: f64, answers: f64) -> f64 {
-    let within = |latency: f64| -> f64 {
-        served.iter().flatten().map(|s| s.rate * s.answered() * s.within(latency)).sum()
-    };
     let last = |s: &Served| s.network_ms + s.outcome.at(1.0).unwrap_or(0.0);
     let (mut low, mut high) = (0.0, served.iter().flatten().map(last).fold(0.0, f64::max));
     for _ in 0..BISECTIONS {
         let middle = f64::midpoint(low, high);
-        if within(middle) >= share * answers { high = middle } else { low = middle }
+        if answered_within(served, middle) >= share * answers { high = middle } else { low = middle }
     }
     high
 }

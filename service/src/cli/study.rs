@@ -7,16 +7,16 @@ use anyhow::Context as _;
 use ecomap_solver::CancelToken;
 use ecomap_solver::clock::{Clock, SystemClock};
 use ecomap_study::summary::{by_method, markdown};
-use ecomap_study::{Progress, Study, StudyError, columns, figures, report, table};
+use ecomap_study::{Progress, Study, StudyError, Tables, columns, figures, report};
 use std::path::{Path, PathBuf};
 
 /// Arguments.
 #[derive(Debug, clap::Args)]
 pub(super) struct Args {
-    /// The study, `ecomap.study/v1` in TOML; with `--redraw` the tables
+    /// The study, `ecomap.study/v1` in TOML; with `--redraw` folders with tables of studies
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// Run nothing: draw the figures of these `study*.csv` into `--out`
+    /// Run nothing: draw the figures of the tables in these folders into `--out`
     #[arg(long)]
     redraw: bool,
     /// With `--redraw`: also write the page of results, which must be in a folder above `--out`
@@ -25,7 +25,7 @@ pub(super) struct Args {
     /// Folder with `carbon/hourly/REGION_YEAR.csv`, for studies that choose recorded traces
     #[arg(long, value_name = "FOLDER", env = "ECOMAP_DATA", default_value = "../shared/data")]
     data: PathBuf,
-    /// Folder for `study.csv`, `study.parquet`, `summary.md`, figures and one file for each cell; a run that was interrupted goes on there
+    /// Folder for tables, `study.parquet`, `summary.md`, figures, and the tables of each cell; a run that was interrupted goes on there
     #[arg(long, value_name = "FOLDER", default_value = "study")]
     out: PathBuf,
     /// Cells at a time [default: one for each core]
@@ -61,14 +61,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
             out::note(&line(progress, clock.now().as_secs_f64()));
         }
     };
-    let rows = ecomap_study::run(&study, &args.out, args.threads, &cancel, &tell).map_err(told)?;
-    let Some(rows) = rows else {
+    let tables = ecomap_study::run(&study, &args.out, args.threads, &cancel, &tell).map_err(told)?;
+    let Some(Tables { played, .. }) = tables else {
         out::note("stopped; the same command goes on from here");
         return Ok(Exit::NoPlan);
     };
-    columns::write(&args.out.join("study.parquet"), &rows).map_err(told)?;
-    figures::draw(&rows, &args.out, "study").map_err(told)?;
-    let table = markdown(&by_method(&rows));
+    columns::write(&args.out.join("study.parquet"), &played.rows).map_err(told)?;
+    figures::draw(&played, &args.out, "study").map_err(told)?;
+    let table = markdown(&by_method(&played.rows));
     out::write(&args.out.join("summary.md"), table.as_bytes())?;
     out::print(&table)?;
     Ok(Exit::Ok)
@@ -77,12 +77,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
 /// Figures, and the page where one is asked for, from tables alone.
 fn redraw(args: &Args) -> anyhow::Result<Exit> {
     let mut tables = Vec::new();
-    for file in &args.files {
-        let stem = file.file_stem().and_then(|s| s.to_str()).unwrap_or("study");
-        let name = stem.strip_prefix("study-").unwrap_or(stem).to_owned();
-        let rows = table::read(file).map_err(told)?;
-        let rows = rows.ok_or_else(|| ServiceError::Usage(format!("no table at {}", file.display())))?;
-        let drawn = figures::draw(&rows, &args.out, &name).map_err(told)?;
+    for folder in &args.files {
+        let name = folder.file_name().and_then(|s| s.to_str()).unwrap_or("study").to_owned();
+        let read = Tables::read(folder).map_err(told)?;
+        let Some(Tables { played, conditions }) = read else {
+            let what = format!("{} is no folder with a `study.csv`", folder.display());
+            return Err(ServiceError::Usage(what).into());
+        };
+        let drawn = figures::draw(&played, &args.out, &name).map_err(told)?;
         let base = args.page.as_deref().and_then(Path::parent);
         let figures = drawn
             .into_iter()
@@ -92,7 +94,7 @@ fn redraw(args: &Args) -> anyhow::Result<Exit> {
                 shown.to_string_lossy().into_owned()
             })
             .collect();
-        tables.push(report::Table { name, rows, figures });
+        tables.push(report::Table { name, rows: played.rows, conditions, figures });
     }
     if let Some(page) = &args.page {
         out::write(page, report::page(&tables).as_bytes())?;

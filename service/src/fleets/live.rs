@@ -306,7 +306,7 @@ impl Live {
             series.extend(rows.iter().filter_map(|t| serde_json::from_str::<TurnDto>(&t.body).ok()));
         }
         let (every, offset) = (i64::from(dto.control.every_s), dto.control.utc_offset_minutes);
-        self.hire(&dto, past.as_ref());
+        self.hire(&dto, past.as_ref()).await?;
         let known = self.known.clone();
         let job = {
             let (id, isolated) = (self.fleet.id.clone(), self.shared.isolated.clone());

@@ -1,6 +1,6 @@
 //! What a fleet's task goes on from: the last plan, what was said before, and who brings plans to the boards.
 
-use super::boards::{self, Known};
+use super::boards::{self, Known, Memory};
 use super::build::{Before, ZoneLinks};
 use super::live::{Failed, Live};
 use super::snapshot::Snapshot;
@@ -15,10 +15,15 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 impl Live {
-    /// Makes sure that somebody brings plans to the boards that the document names, and begins with the last plan.
-    pub(super) fn hire(&mut self, dto: &FleetDto, past: Option<&(Before, Option<Arc<ResultDto>>)>) {
+    /// Makes sure that somebody brings plans to the boards that the document names, and begins with the last plan and
+    /// with what the boards taught before.
+    pub(super) async fn hire(
+        &mut self,
+        dto: &FleetDto,
+        past: Option<&(Before, Option<Arc<ResultDto>>)>,
+    ) -> Result<(), Failed> {
         if self.crew.as_ref().map(|c| &c.executors) == dto.executors.as_ref() {
-            return;
+            return Ok(());
         }
         self.crew = None;
         self.known = Known::default();
@@ -27,16 +32,21 @@ impl Live {
             next.boards = Arc::default();
             *snapshot = Arc::new(next);
         });
-        let Some(executors) = &dto.executors else { return };
+        let Some(executors) = &dto.executors else { return Ok(()) };
+        let uid = self.fleet.uid;
+        let row = self.shared.store.read(move |v| v.calibration(uid)).await?;
+        let memory = Memory::of(row).map_err(|why| Failed::Fault(why.to_string()))?;
+        self.known.calibration = memory.corrections(&dto.scenario);
         let last = past.and_then(|(before, result)| Some((before.number, result.clone()?)));
         let devices = last.iter().filter_map(|(_, r)| r.plan.as_ref()).flat_map(|p| &p.devices);
         let draws: BTreeMap<String, f64> = devices.map(|d| (d.device.clone(), d.power_w)).collect();
         let whose = (self.fleet.uid, self.fleet.id.as_str());
         let to = (&self.sender, &self.snapshot);
-        self.crew = boards::hire(&self.shared, whose, (executors, &dto.scenario), &draws, to);
+        self.crew = boards::hire(&self.shared, whose, (executors, &dto.scenario), (&draws, memory), to);
         if let Some((number, result)) = last {
             self.assign(number, result);
         }
+        Ok(())
     }
 
     /// Hands a published plan to those who bring it to the boards.

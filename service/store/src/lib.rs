@@ -22,6 +22,7 @@
 //! Queues are bounded: when one is full the answer is [`StoreError::Busy`], at once. Answers are futures; threads
 //! outside an asynchronous runtime call [`Pending::wait`]. The store reads no clock: times come from the caller.
 
+pub mod calibrations;
 pub mod engine;
 pub mod error;
 pub mod events;
@@ -37,6 +38,7 @@ pub mod telemetry;
 mod time;
 pub mod turns;
 
+pub use calibrations::Calibration;
 pub use engine::{Pending, Store, Tx, View};
 pub use error::StoreError;
 pub use events::Event;

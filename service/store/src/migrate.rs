@@ -10,8 +10,11 @@ use rusqlite::{Connection, TransactionBehavior};
 const APPLICATION_ID: i64 = 0x4563_4d70;
 
 /// The steps: number and SQL, numbers rising.
-pub const STEPS: &[(i64, &str)] =
-    &[(1, include_str!("../migrations/0001_begin.sql")), (2, include_str!("../migrations/0002_jobs.sql"))];
+pub const STEPS: &[(i64, &str)] = &[
+    (1, include_str!("../migrations/0001_begin.sql")),
+    (2, include_str!("../migrations/0002_jobs.sql")),
+    (3, include_str!("../migrations/0003_calibrations.sql")),
+];
 
 /// Whose file this is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

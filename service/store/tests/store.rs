@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use ecomap_store::{Event, Expect, Job, Plan, Sample, Settings, Store, StoreError, Telemetry};
+use ecomap_store::{Calibration, Event, Expect, Job, Plan, Sample, Settings, Store, StoreError, Telemetry};
 use jiff::Timestamp;
 use std::sync::mpsc;
 
@@ -41,6 +41,27 @@ fn job(id: &str, dedup: Option<&str>) -> Job {
         changed: at(0),
         expires: at(60),
     }
+}
+
+#[test]
+fn what_boards_taught_is_kept_with_its_fleet() {
+    both(&Settings::default(), |store| {
+        let fleet = store.write(|tx| tx.put_fleet("a", "{}", Expect::Absent, at(0))).wait().unwrap();
+        let uid = fleet.uid;
+        let read = || store.read(move |v| v.calibration(uid)).wait().unwrap();
+        assert_eq!(read(), None);
+        let first = Calibration { at: at(1), learnt: vec![0, 255, 7], used: None };
+        let second = Calibration { at: at(2), learnt: vec![1], used: Some(vec![2, 0]) };
+        for row in [first, second] {
+            let written = row.clone();
+            store.write(move |tx| tx.set_calibration(uid, &written)).wait().unwrap();
+            assert_eq!(read(), Some(row));
+        }
+        let orphan = Calibration { at: at(3), learnt: Vec::new(), used: None };
+        assert!(store.write(move |tx| tx.set_calibration(uid + 1, &orphan)).wait().is_err());
+        store.write(|tx| tx.delete_fleet("a", Expect::Any)).wait().unwrap();
+        assert_eq!(read(), None);
+    });
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use crate::common::start;
 use crate::rig::{PROFILE, agent, events, fleet, free, put, run_it, until, with_boards};
+use ecomap_service::http::Config;
 use serde_json::{Value, json};
 
 /// A report of a board that runs the newest plan, all its tenants `times` as slow as predicted.
@@ -36,7 +37,9 @@ fn slow_report(state: &Value, orders: &Value, sequence: u64, times: f64) -> Valu
 async fn a_board_that_becomes_slower_is_priced_anew() {
     let folder = tempfile::tempdir().unwrap();
     let at = free().await;
-    let server = start(with_boards(&[("a", Some(at)), ("b", None)])).await;
+    let store = folder.path().join("ecomap.db");
+    let config = || Config { store: Some(store.clone()), ..with_boards(&[("a", Some(at)), ("b", None)]) };
+    let server = start(config()).await;
     let a = agent("a", at, &folder, None, None).await;
     let mut document = fleet();
     document["executors"]["devices"] = json!(["a"]);
@@ -70,6 +73,17 @@ async fn a_board_that_becomes_slower_is_priced_anew() {
     let estimator =
         repriced["result"]["certificate"]["versions"]["estimator"].as_str().unwrap_or_default().to_owned();
     assert!(estimator.contains("corrected by"), "{estimator}");
+    server.ended().await;
+    // After a restart, what is solved anew is still priced with what the board taught.
+    let server = start(config()).await;
+    until(&server, |s| run_it(s, &["a"])).await;
+    document["scenario"]["tenants"][0]["rate_per_s"] = json!(11.0);
+    put(&server, &document).await;
+    let last = after["plan"]["number"].as_u64();
+    until(&server, |s| s["plan"]["number"].as_u64() > last && run_it(s, &["a"])).await;
+    let kept: Value = server.get("/v1/fleets/f/plan").await.json().await.unwrap();
+    let version = kept["result"]["certificate"]["versions"]["estimator"].as_str().unwrap_or_default();
+    assert_eq!(version, estimator, "corrected as before the restart");
     drop(a);
     server.ended().await;
 }

@@ -5,7 +5,7 @@
 use ecomap_accelerators::bandwidth::Links;
 use ecomap_accelerators::check::check;
 use ecomap_accelerators::solver::Scheduler;
-use ecomap_accelerators::synergy::{Demands, Mechanism, opt, runnable, share_out};
+use ecomap_accelerators::synergy::{Demand, Demands, Mechanism, opt, runnable, share_out};
 use ecomap_accelerators::{Problem, methods};
 use ecomap_instances::Seed;
 use ecomap_instances::accelerators::{Named, Question, Workload};
@@ -109,6 +109,34 @@ fn nobody_falls_below_its_fair_share_and_phase_one_bounds_all() {
             }
         }
     }
+}
+
+/// Greatest sum of speeds with the cluster's CPUs and memory together, by trying everything.
+fn fastest(demands: &Demands, jobs: &[JobIx], cpus: f64, memory: f64) -> f64 {
+    let Some((job, others)) = jobs.split_first() else { return 0.0 };
+    let fits = |d: &&Demand| d.cpus <= cpus + 1e-9 && d.memory <= memory + 1e-9;
+    let with = |d: &Demand| d.speed + fastest(demands, others, cpus - d.cpus, memory - d.memory);
+    demands.of(*job).iter().filter(fits).map(with).fold(f64::NEG_INFINITY, f64::max)
+}
+
+#[test]
+fn phase_one_is_the_optimum_of_enumeration() {
+    let mut above_fair = 0;
+    for seed in 1..=20 {
+        let workload = workload(Question::Resources, Named::Dgx1V100, 1, 6, seed);
+        let demands = Demands::new(&workload);
+        let queue: Vec<JobIx> = (0..6).map(JobIx::new).collect();
+        let chosen = runnable(&workload, &queue);
+        let cpus = workload.servers().iter().map(|s| f64::from(s.cpus)).sum();
+        let memory = workload.servers().iter().map(|s| s.memory.get()).sum();
+        let best = fastest(&demands, &chosen, cpus, memory);
+        let (wanted, bound) = opt::demands_of(&workload, &demands, &chosen).unwrap();
+        let value: f64 = wanted.iter().map(|d| d.speed).sum();
+        assert!((value - best).abs() < 1e-4, "seed {seed}: {value}, not {best}");
+        assert!(bound >= best - 1e-6, "seed {seed}: bound {bound} below {best}");
+        above_fair += usize::from(wanted.iter().any(|d| d.speed > 1.0 + 1e-9));
+    }
+    assert!(above_fair >= 10, "some jobs get more than their fair share: {above_fair}");
 }
 
 #[test]

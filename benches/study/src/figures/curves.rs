@@ -1,20 +1,19 @@
-//! Distribution of latency, performance profile, and one day.
+//! Distributions of latency, performance profile, and one day.
 
 use super::Group;
-use super::canvas::{LABEL, colour, svg, told};
-use crate::stats::number;
-use crate::table::Row;
-use plotters::prelude::*;
+use super::lines::{Axis, Line, chart};
+use crate::stats::{mean, number};
+use crate::table::{Row, Share};
+use crate::truth::latencies;
 use std::collections::BTreeMap;
 
 /// Largest ratio that a performance profile shows.
 const RATIO: f64 = 3.0;
-
-/// A named line.
-type Line = (String, Vec<(f64, f64)>);
+/// Share of requests that a figure tells from none.
+const VISIBLE: f64 = 1e-3;
 
 /// Share of hours whose 95th percentile of latency is at most what the axis says.
-pub(super) fn latency(groups: &[Group<'_>]) -> Result<String, String> {
+pub(super) fn tail(groups: &[Group<'_>]) -> Result<String, String> {
     let lines: Vec<Line> = groups
         .iter()
         .map(|g| {
@@ -22,7 +21,50 @@ pub(super) fn latency(groups: &[Group<'_>]) -> Result<String, String> {
             (g.name.to_owned(), steps(values, g.rows.len(), 0.0))
         })
         .collect();
-    chart(&lines, "95th percentile of an hour's latency, ms (simulated)", "share of hours")
+    chart(
+        &lines,
+        Axis::linear("95th percentile of an hour's latency, ms (simulated)"),
+        Axis::linear("share of hours"),
+    )
+}
+
+/// Share of all requests answered within what the axis says, mean over scenes.
+pub(super) fn latency(order: &[&str], shares: &[Share]) -> Result<String, String> {
+    let mut lines: Vec<Line> =
+        order.iter().map(|method| ((*method).to_owned(), mixed(method, shares))).collect();
+    // From where the first line leaves its least to where the last one has reached its greatest.
+    let apart = |line: &[(f64, f64)], at: usize, end: Option<&(f64, f64)>| {
+        line.get(at).zip(end).is_some_and(|(p, end)| (p.1 - end.1).abs() > VISIBLE)
+    };
+    let points = latencies().count();
+    let any = |test: &dyn Fn(&[(f64, f64)]) -> bool| lines.iter().any(|(_, line)| test(line));
+    let from = (0..points).find(|at| any(&|line| apart(line, *at, line.first()))).unwrap_or(0);
+    let to = (0..points).rfind(|at| any(&|line| apart(line, *at, line.last()))).unwrap_or(points);
+    for (_, line) in &mut lines {
+        line.truncate(to.saturating_add(2));
+        line.drain(..from.saturating_sub(1).min(line.len()));
+    }
+    chart(
+        &lines,
+        Axis::decades("latency of a request, ms (simulated)"),
+        Axis::linear("share of all requests"),
+    )
+}
+
+/// A method's distribution, mean over its scenes, by the logarithm of latency.
+fn mixed(method: &str, shares: &[Share]) -> Vec<(f64, f64)> {
+    let mut scenes: BTreeMap<(&str, &str, u64), Vec<&Share>> = BTreeMap::new();
+    for share in shares.iter().filter(|s| s.method == method) {
+        scenes.entry((&share.scenario, &share.trace, share.seed)).or_default().push(share);
+    }
+    let at = |latency: f64| {
+        // A table's latencies are these, but for the last digit.
+        let of = |scene: &Vec<&Share>| {
+            scene.iter().rfind(|s| s.latency_ms <= latency * 1.001).map_or(0.0, |s| s.share)
+        };
+        mean(&scenes.values().map(of).collect::<Vec<_>>())
+    };
+    latencies().map(|latency| (latency.log10(), at(latency))).collect()
 }
 
 /// Share of hours in which a method's carbon is at most so many times the least of all methods in the
@@ -46,7 +88,11 @@ pub(super) fn profile(groups: &[Group<'_>]) -> Result<String, String> {
             (g.name.to_owned(), steps(ratios, g.rows.len(), 1.0))
         })
         .collect();
-    chart(&lines, "carbon over the least of all methods that keep all objectives", "share of hours")
+    chart(
+        &lines,
+        Axis::linear("carbon over the least of all methods that keep all objectives"),
+        Axis::linear("share of hours"),
+    )
 }
 
 /// The first day of the first scene: draw of each method beside the cap.
@@ -65,8 +111,8 @@ pub(super) fn day(rows: &[Row], groups: &[Group<'_>]) -> Result<String, String> 
     }
     chart(
         &lines,
-        &format!("hour of {} on {}", first.trace, first.scenario),
-        "draw of all sites, W (simulated)",
+        Axis::linear(&format!("hour of {} on {}", first.trace, first.scenario)),
+        Axis::linear("draw of all sites, W (simulated)"),
     )
 }
 
@@ -79,32 +125,4 @@ fn steps(mut values: Vec<f64>, of: usize, from: f64) -> Vec<(f64, f64)> {
         line.push((*value, number(index + 1) / number(of)));
     }
     line
-}
-
-fn chart(lines: &[Line], across: &str, up: &str) -> Result<String, String> {
-    let all = || lines.iter().flat_map(|(_, line)| line);
-    let span = |of: &dyn Fn(&(f64, f64)) -> f64| {
-        let low = all().map(of).fold(f64::INFINITY, f64::min);
-        let high = all().map(of).fold(f64::NEG_INFINITY, f64::max);
-        if low < high { low..high + (high - low) * 0.03 } else { 0.0..1.0 }
-    };
-    svg(|area| {
-        let (plot, legend) = area.split_horizontally(650);
-        let mut chart = ChartBuilder::on(&plot)
-            .margin(12)
-            .x_label_area_size(40)
-            .y_label_area_size(60)
-            .build_cartesian_2d(span(&|p| p.0), span(&|p| p.1))
-            .map_err(told)?;
-        chart.configure_mesh().x_desc(across).y_desc(up).label_style(LABEL).draw().map_err(told)?;
-        for (index, (name, line)) in lines.iter().enumerate() {
-            let last = name == "cap";
-            let style = if last { BLACK.stroke_width(2) } else { colour(index).stroke_width(2) };
-            chart.draw_series(LineSeries::new(line.iter().copied(), style)).map_err(told)?;
-            let y = 20 + 20 * i32::try_from(index).map_err(told)?;
-            legend.draw(&PathElement::new([(4, y), (24, y)], style)).map_err(told)?;
-            legend.draw(&Text::new(name.clone(), (30, y - 7), LABEL)).map_err(told)?;
-        }
-        Ok(())
-    })
 }

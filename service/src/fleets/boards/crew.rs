@@ -5,6 +5,7 @@
 
 use super::Boards;
 use super::corrected::Corrections;
+use super::memory::Memory;
 use super::outs::Outs;
 use super::wire::{BoardStateDto, RefusedDto, ReportedDto};
 use crate::fleets::Shared;
@@ -13,7 +14,7 @@ use crate::fleets::live::Message;
 use crate::fleets::snapshot::Snapshot;
 use crate::fleets::wire::ExecutorsDto;
 use ecomap_dispatch::{Board, Dispatcher};
-use ecomap_estimator::calibrate::{Calibration, Settings};
+use ecomap_estimator::calibrate::Calibration;
 use ecomap_instances::format::agent_v1::AgentStatusDto;
 use ecomap_instances::format::orders_v1::OrdersDto;
 use ecomap_instances::format::result_v1::ResultDto;
@@ -118,6 +119,10 @@ pub(super) struct Crew {
     pub(super) due: Duration,
     pub(super) failed_plan: Option<u64>,
     pub(super) calibration: Calibration,
+    /// The state of it that options were last priced with, as stored.
+    pub(super) used: Option<Arc<Vec<u8>>>,
+    /// Observations of the state last stored, and when that was.
+    pub(super) kept: (u64, Duration),
     pub(super) scenario: ScenarioDto,
 }
 
@@ -129,13 +134,13 @@ impl Drop for Crew {
     }
 }
 
-/// Starts the task; `before` is what each board may draw by the plan before. `None` where there can be no calibration,
-/// which is a bug.
+/// Starts the task; `before` is what each board may draw by the plan before. `None` where there is no catalogue, which
+/// is a bug.
 pub(in crate::fleets) fn hire(
     shared: &Arc<Shared>,
     (uid, fleet): (i64, &str),
     (executors, scenario): (&ExecutorsDto, &ScenarioDto),
-    before: &BTreeMap<String, f64>,
+    (before, memory): (&BTreeMap<String, f64>, Memory),
     (inbox, snapshot): (&mpsc::WeakSender<Message>, &watch::Sender<Arc<Snapshot>>),
 ) -> Option<Handle> {
     let (plans, newest) = watch::channel(None);
@@ -187,7 +192,9 @@ pub(in crate::fleets) fn hire(
         failures: 0,
         due: Duration::ZERO,
         failed_plan: None,
-        calibration: Calibration::new(Settings::default()).ok()?,
+        kept: (memory.learnt.observations(), shared.clock.now()),
+        calibration: memory.learnt,
+        used: memory.used,
         scenario: scenario.clone(),
     };
     let mut task = JoinSet::new();
@@ -216,6 +223,7 @@ impl Crew {
             if let Some(plan) = plan {
                 self.bring(&plan).await;
             }
+            self.keep().await;
             self.show();
         }
     }

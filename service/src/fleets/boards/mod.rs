@@ -9,13 +9,14 @@
 //! - [`config`]: which boards there are and where; addresses are the operator's.
 //! - [`Boards`]: who may speak, and which fleet a board belongs to.
 //! - `crew`, `looks`, `rounds`: one task for each fleet with boards; it alone speaks to them.
-//! - `reports`: what reports teach. [`corrected`]: predictions after that.
+//! - `reports`: what reports teach; `memory` keeps it. [`corrected`]: predictions after that.
 //! - [`outs`]: what a solve leaves out because boards refuse it, or do not answer.
 
 pub mod config;
 pub mod corrected;
 mod crew;
 mod looks;
+mod memory;
 pub mod outs;
 mod reports;
 mod rounds;
@@ -24,6 +25,7 @@ pub mod wire;
 pub use config::BoardsConfig;
 pub(super) use corrected::{Corrected, Corrections};
 pub(super) use crew::{Assigned, Handle, hire};
+pub(super) use memory::Memory;
 pub use outs::{Known, Outs};
 
 use ecomap_dispatch::registry::{NotTaken, Seen};

@@ -5,9 +5,10 @@ use crate::ServiceError;
 use ecomap_dispatch::Exclusion;
 use ecomap_instances::Instance;
 use ecomap_instances::format::orders_v1::OrdersDto;
+use ecomap_instances::ids::{ClassIx, DeviceIx};
 use ecomap_instances::instance::{Choice, DeviceClass, InstanceParts, InstanceTenant};
 use ecomap_instances::units::Watts;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -97,27 +98,68 @@ impl Outs {
     }
 
     /// The problem without refused options; `None` where it has none of them. Boards of a profile at a site share
-    /// their options, so what one of them refused none of them is given.
+    /// their options; one that refused some of them gets a class of its own, so that the others keep them.
     ///
     /// # Errors
     /// When what is left is no problem.
     pub fn without(&self, instance: &Instance) -> Result<Option<Instance>, ServiceError> {
-        if self.barred.is_empty() {
+        let mut parts = instance.to_parts();
+        let named = device_classes(&parts);
+        let hits = |what: &Exclusion| {
+            let mut options = parts.tenants.iter().flat_map(|t| t.options.iter().map(move |o| (t, o)));
+            options.any(|option| barred(what, option, &parts.classes, &named))
+        };
+        let refused: Vec<&Exclusion> =
+            self.barred.iter().map(|b| &b.what).filter(|what| hits(what)).collect();
+        if refused.is_empty() {
             return Ok(None);
         }
-        let mut parts = instance.to_parts();
-        let before = instance.option_count();
-        let classes = parts.classes.clone();
-        let named = device_classes(&parts);
+        for device in refused.iter().filter_map(|what| names(what)).collect::<BTreeSet<&str>>() {
+            set_apart(&mut parts, device);
+        }
+        let (classes, named) = (parts.classes.clone(), device_classes(&parts));
         for tenant in &mut parts.tenants {
             let mut options = std::mem::take(&mut tenant.options);
             options.retain(|option| {
-                !self.barred.iter().any(|b| barred(&b.what, (tenant, option), &classes, &named))
+                !refused.iter().any(|what| barred(what, (tenant, option), &classes, &named))
             });
             tenant.options = options;
         }
-        let left = Instance::try_new(parts)?;
-        Ok((left.option_count() != before).then_some(left))
+        Ok(Some(Instance::try_new(parts)?))
+    }
+}
+
+/// The board whose options an exclusion takes away.
+fn names(what: &Exclusion) -> Option<&str> {
+    match what {
+        Exclusion::Board { .. } => None,
+        Exclusion::Mode { device, .. } | Exclusion::Option { device, .. } => Some(device),
+    }
+}
+
+/// Gives a board that has others beside it in its class a class of its own, with the same options.
+fn set_apart(parts: &mut InstanceParts, device: &str) {
+    let Some(at) = parts.devices.iter().position(|d| d.id.as_str() == device) else { return };
+    let (at, own) = (DeviceIx::new(at), ClassIx::new(parts.classes.len()));
+    // Priced classes are named `site:profile`.
+    let id = format!("apart-{}", own.at());
+    let old = parts.devices[at.at()].class;
+    let class = &mut parts.classes[old.at()];
+    if class.devices.len() < 2 {
+        return;
+    }
+    class.devices.retain(|d| *d != at);
+    let apart = DeviceClass { id, devices: vec![at], ..class.clone() };
+    parts.classes.push(apart);
+    parts.devices[at.at()].class = own;
+    for tenant in &mut parts.tenants {
+        if !tenant.admits(at) {
+            continue;
+        }
+        let of_old = |option: &&Choice| option.host.as_ref().is_some_and(|h| h.class == old);
+        let mut copies: Vec<Choice> = tenant.options.iter().filter(of_old).cloned().collect();
+        copies.iter_mut().filter_map(|c| c.host.as_mut()).for_each(|host| host.class = own);
+        tenant.options.extend(copies);
     }
 }
 
@@ -151,5 +193,108 @@ fn barred(
                 && tenant.tiers.get(host.tier).is_some_and(|t| t.id.as_str() == tier)
                 && own.eq(same)
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pipeline::{self, Sizes};
+    use ecomap_instances::format::Format;
+    use ecomap_instances::format::scenario_v1::SegmentDto;
+    use ecomap_solver::clock::SystemClock;
+    use serde_json::{Value, json};
+
+    /// Two boards of one profile, which share their options.
+    fn pair() -> Instance {
+        let text = ecomap_instances::scenarios::embedded("xavier-3").unwrap();
+        let mut scenario: Value = serde_json::from_slice(text).unwrap();
+        let device = scenario["devices"][0].clone();
+        scenario["devices"] = json!([device, device]);
+        for (at, id) in ["a", "b"].iter().enumerate() {
+            scenario["devices"][at]["id"] = json!(id);
+        }
+        let (bytes, clock) = (scenario.to_string().into_bytes(), SystemClock::new());
+        let loaded =
+            pipeline::load("pair", &bytes, Some(Format::Scenario), Sizes::UNBOUNDED, &clock).unwrap();
+        pipeline::price(loaded, Sizes::UNBOUNDED, &clock).unwrap().instance
+    }
+
+    /// What `a` refuses: the first option of the first tenant.
+    fn first(instance: &Instance) -> Exclusion {
+        let tenant = &instance.tenants[0];
+        let host = tenant.options[0].host.as_ref().unwrap();
+        let units = &instance.classes[host.class.at()].units;
+        Exclusion::Option {
+            device: "a".to_owned(),
+            tenant: tenant.id.to_string(),
+            family: tenant.family.clone(),
+            tier: tenant.tiers[host.tier].id.to_string(),
+            mode: None,
+            segments: host
+                .segments
+                .iter()
+                .map(|s| SegmentDto {
+                    from_block: s.from as u64,
+                    to_block: s.to as u64,
+                    unit: units[s.unit].to_string(),
+                })
+                .collect(),
+        }
+    }
+
+    fn outs(what: Exclusion) -> Outs {
+        let mut outs = Outs::default();
+        assert!(outs.bar(what, Duration::from_secs(1)));
+        outs
+    }
+
+    #[test]
+    fn what_one_board_refuses_the_other_one_keeps() {
+        let instance = pair();
+        assert_eq!(instance.classes.len(), 1);
+        // The same placement of the same tier, in whatever power mode.
+        let same = |option: &&Choice| {
+            let (host, first) = (option.host.as_ref(), instance.tenants[0].options[0].host.as_ref());
+            host.map(|h| (h.tier, &h.segments)) == first.map(|h| (h.tier, &h.segments))
+        };
+        let hit = instance.tenants[0].options.iter().filter(same).count();
+        assert!(hit > 0);
+        let left = outs(first(&instance)).without(&instance).unwrap().unwrap();
+        assert_eq!(left.classes.len(), 2);
+        let on = |instance: &Instance, device: &str, tenant: usize| {
+            let class = instance.devices.iter().find(|d| d.id.as_str() == device).unwrap().class;
+            let of = instance.tenants[tenant].options.iter();
+            of.filter(|o| o.host.as_ref().is_some_and(|h| h.class == class)).count()
+        };
+        for tenant in 0..instance.tenants.len() {
+            let all = on(&instance, "a", tenant);
+            let refused = if tenant == 0 { hit } else { 0 };
+            assert_eq!((on(&left, "a", tenant), on(&left, "b", tenant)), (all - refused, all), "{tenant}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_offers_changes_nothing() {
+        let instance = pair();
+        let Exclusion::Option { device, tenant, family, segments, mode, .. } = first(&instance) else {
+            panic!()
+        };
+        let other = Exclusion::Option { device, tenant, family, segments, mode, tier: "none".to_owned() };
+        assert_eq!(outs(other).without(&instance).unwrap(), None);
+        assert_eq!(Outs::default().without(&instance).unwrap(), None);
+    }
+
+    #[test]
+    fn a_refused_mode_is_left_to_the_others() {
+        let instance = pair();
+        let mode = instance.classes[0].modes[0].id.to_string();
+        let left =
+            outs(Exclusion::Mode { device: "b".to_owned(), mode }).without(&instance).unwrap().unwrap();
+        let class = left.devices.iter().find(|d| d.id.as_str() == "b").unwrap().class;
+        let hosts = || left.tenants.iter().flat_map(|t| &t.options).filter_map(|o| o.host.as_ref());
+        assert!(!hosts().any(|h| h.class == class && h.mode.at() == 0));
+        assert!(hosts().any(|h| h.class == class), "its other modes stay");
+        assert!(hosts().any(|h| h.class != class && h.mode.at() == 0), "the other board keeps the mode");
     }
 }

@@ -39,7 +39,8 @@ impl Crew {
         }
         let events = drifts.iter().map(|drift| self.drifted(drift)).collect();
         self.tell(events).await;
-        self.message(Message::Drifted(self.corrections()));
+        let corrections = self.use_newest().await;
+        self.message(Message::Drifted(corrections));
     }
 
     fn drifted(&self, drift: &DriftEvent) -> ecomap_store::Event {

@@ -61,3 +61,34 @@ fn rounds_run_at_the_speed_of_the_share() {
         assert!((end(mechanism) - 675.0).abs() < 1e-9, "{mechanism:?}");
     }
 }
+
+/// When each of two jobs that want the whole server ends, by the order of rounds.
+fn ends(order: Order, first: f64, second: f64) -> (f64, f64) {
+    let workload = workload(
+        "resources",
+        &format!(
+            r#"{{"id": "a", "accelerators": 8, "arrival_s": 0, "service_s": {first}}},
+            {{"id": "b", "accelerators": 8, "arrival_s": 0, "service_s": {second}}}"#
+        ),
+    );
+    let report = run(&workload, Method::Synergy(Mechanism::Proportional), order);
+    let report = report.unwrap_or_else(|e| panic!("{e}"));
+    let end = |job: usize| {
+        report.finished.iter().find(|f| f.job.at() == job).map_or(f64::NAN, |finished| finished.end)
+    };
+    (end(0), end(1))
+}
+
+#[test]
+fn orders_share_rounds_out_as_they_say() {
+    // First come: one after the other.
+    assert_eq!(ends(Order::Fifo, 3000.0, 300.0), (3000.0, 3300.0));
+    // Least remaining: the short one first.
+    assert_eq!(ends(Order::Srtf, 3000.0, 300.0), (3300.0, 300.0));
+    // Least attained service: a round each, in turn; where both have had as much, the first goes on.
+    assert_eq!(ends(Order::Las, 600.0, 600.0), (900.0, 1200.0));
+    assert_eq!(ends(Order::Las, 3000.0, 600.0), (3600.0, 1200.0));
+    // Finish-time fairness: after a round of waiting the short job's finish is put off twofold, the
+    // long one's not at all.
+    assert_eq!(ends(Order::Ftf, 3000.0, 300.0), (3300.0, 600.0));
+}
