@@ -81,6 +81,7 @@ validate: setup ## Compare predictors and simulator with published measurements 
 
 results: setup ## Redraw docs/src/results.md and its figures from the tables in benches/results/studies (make study writes these)
 	cargo build $(CARGO_FLAGS) --release -p ecomap-service --bin ecomap
+	ls benches/results/studies/*/study.csv
 	rm -f docs/src/results/*.svg
 	$(TARGET_DIR)/release/ecomap study --redraw benches/results/studies/* --out docs/src/results --page docs/src/results.md
 

@@ -46,7 +46,7 @@ macro_rules! codes {
 
 codes! {
     NotJson = "E1001", "not JSON", "Send one UTF-8 JSON document; NaN and Infinity are not JSON.";
-    Shape = "E1002", "wrong shape", "Compare with the JSON Schema of the format (`ecomap schema`).";
+    Shape = "E1002", "wrong shape", "Compare with the JSON Schema of the format (`ecomap schema`; of fleets and requests: `/openapi.json`).";
     Format = "E1003", "unsupported format", "Set `format` to one this version reads, e.g. `ecomap.scenario/v1`.";
     TooLarge = "E1004", "document too large", "Send a smaller document, or raise the limit where the service is run.";
     TooDeep = "E1005", "nested too deeply", "No format of Ecomap nests more than a dozen levels.";
@@ -257,7 +257,11 @@ impl Collector {
     pub(crate) fn range(&mut self, pointer: &str, value: f64, low: f64, high: f64) -> bool {
         let fine = value.is_finite() && value >= low && value <= high;
         if !fine {
-            self.push(Code::OutOfRange, pointer, format!("{value} is not a number from {low} to {high}"));
+            self.push(
+                Code::OutOfRange,
+                pointer,
+                format!("{} is not a number from {low} to {high}", short(value)),
+            );
         }
         fine
     }
@@ -271,6 +275,12 @@ impl Collector {
 #[must_use]
 pub fn pointer_token(text: &str) -> String {
     text.replace('~', "~0").replace('/', "~1")
+}
+
+/// A number as people write it: large and tiny ones by their exponent.
+fn short(value: f64) -> String {
+    let plain = value == 0.0 || !value.is_finite() || (1e-6..1e15).contains(&value.abs());
+    if plain { value.to_string() } else { format!("{value:e}") }
 }
 
 #[cfg(test)]

@@ -22,7 +22,9 @@ pub enum ServiceError {
         message: String,
     },
     /// Nothing says which format the document has.
-    #[error("cannot tell the format of {0}; where the command has it, --format names it")]
+    #[error(
+        "cannot tell the format of {0}: it is neither a JSON object with a `format` nor text that looks like a benchmark file; where the command has it, --format names it"
+    )]
     UnknownFormat(String),
     /// Neither a file nor an embedded scenario.
     #[error("there is no file `{name}`, and no embedded scenario of that name (embedded: {known})")]

@@ -128,6 +128,13 @@ pub struct Bought {
 /// What the solver refuses, or a tenant that the problem does not have.
 pub fn explain(priced: &Priced, question: &Question) -> Result<Explanation, ServiceError> {
     let instance = &priced.instance;
+    if priced.accelerators.is_some() {
+        let what = "jobs for accelerators are not explained; the notes of a solve say who runs and who waits";
+        return Err(ServiceError::Usage(what.to_owned()));
+    }
+    for name in &question.tenants {
+        tenant_of(instance, name)?;
+    }
     let solver = ecomap_solver::by_name("exact")?;
     let objective = question.objective.clone().unwrap_or_else(|| instance.objective.clone());
     let options = SolveOptions {

@@ -556,7 +556,10 @@ fn certificate_findings(result: &ResultDto, value: f64) -> Vec<String> {
     match (certificate.gap, gap) {
         (Some(claimed), Some(gap)) if (claimed - gap).abs() <= 1e-6 => {}
         (None, None) => {}
-        (claimed, gap) => findings.push(format!("certificate.gap is {claimed:?}, the bounds give {gap:?}")),
+        (claimed, gap) => {
+            let told = |gap: Option<f64>| gap.map_or_else(|| "none".to_owned(), |gap| gap.to_string());
+            findings.push(format!("certificate.gap is {}, the bounds give {}", told(claimed), told(gap)));
+        }
     }
     if result.status == Status::Optimal && gap.is_none() {
         findings.push("status is optimal without a bound".to_owned());

@@ -207,13 +207,15 @@ pub fn play(
     Ok(Some(played))
 }
 
-/// The points of a distribution from the last at its least to the first at its greatest.
+/// The points of a distribution from the last at its least to the first at its greatest; the last one of a level
+/// distribution, so that a cell without an answer is told too.
 fn telling(points: &[(f64, f64)]) -> &[(f64, f64)] {
     let least = points.first().map_or(0.0, |p| p.1);
     let greatest = points.last().map_or(0.0, |p| p.1);
     let from = points.iter().rposition(|p| p.1 <= least).unwrap_or(0);
     let to = points.iter().position(|p| p.1 >= greatest).unwrap_or(0);
-    points.get(from..=to).unwrap_or_default()
+    let kept = if from < to { points.get(from..=to) } else { points.get(points.len().saturating_sub(1)..) };
+    kept.unwrap_or_default()
 }
 
 /// A simulated figure, to seven significant digits: tables need not carry more than a simulation tells.
@@ -254,7 +256,7 @@ mod tests {
             telling(&points(&[0.0, 0.0, 0.2, 0.9, 0.9, 0.9])),
             [(1.0, 0.0), (2.0, 0.2), (3.0, 0.9)].as_slice()
         );
-        assert_eq!(telling(&points(&[0.0; 4])), [].as_slice());
+        assert_eq!(telling(&points(&[0.0; 4])), [(3.0, 0.0)].as_slice());
         assert_eq!(telling(&points(&[0.1, 1.0])), [(0.0, 0.1), (1.0, 1.0)].as_slice());
     }
 }

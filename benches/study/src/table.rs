@@ -168,7 +168,8 @@ pub struct Moment {
     pub objective: Option<f64>,
     /// Bound that the method itself has proved so far.
     pub dual: Option<f64>,
-    /// Bound of the exact method for the hour, from a solve of its own.
+    /// Bound of the exact method for the hour, from a solve of its own; with the joint predictor in the loop, what
+    /// the solve itself had proved when it ended, for its problem is another.
     pub bound: Option<f64>,
 }
 

@@ -48,6 +48,19 @@ struct Books {
     lost: u64,
 }
 
+impl Books {
+    fn fresh(&self, device: &str, report: &TelemetryDto) -> Result<bool, NotTaken> {
+        if report.device != device {
+            return Err(NotTaken::Other);
+        }
+        if self.last.len() >= MAX_BOARDS && !self.last.contains_key(device) {
+            return Err(NotTaken::Full);
+        }
+        let number = (report.started_ms, report.sequence);
+        Ok(self.last.get(device).is_none_or(|last| *last < number))
+    }
+}
+
 /// Knows the boards. Cheap to clone; all clones are one.
 #[derive(Debug, Clone)]
 pub struct Registry {
@@ -100,24 +113,26 @@ impl Registry {
         Ok(())
     }
 
+    /// Whether [`report`](Self::report) would take a report; nothing is changed.
+    ///
+    /// # Errors
+    /// [`NotTaken`].
+    pub fn fresh(&self, device: &str, report: &TelemetryDto) -> Result<bool, NotTaken> {
+        self.knows(device)?;
+        self.books().fresh(device, report)
+    }
+
     /// A board reports. `Ok(false)`: this report was taken before, or a later one.
     ///
     /// # Errors
     /// [`NotTaken`].
     pub fn report(&self, device: &str, report: TelemetryDto) -> Result<bool, NotTaken> {
         self.knows(device)?;
-        if report.device != device {
-            return Err(NotTaken::Other);
-        }
         let mut books = self.books();
-        if books.last.len() >= MAX_BOARDS && !books.last.contains_key(device) {
-            return Err(NotTaken::Full);
-        }
-        let number = (report.started_ms, report.sequence);
-        if books.last.get(device).is_some_and(|last| *last >= number) {
+        if !books.fresh(device, &report)? {
             return Ok(false);
         }
-        books.last.insert(device.to_owned(), number);
+        books.last.insert(device.to_owned(), (report.started_ms, report.sequence));
         books.reports.push_back(Arc::new(report));
         while books.reports.len() > self.most {
             books.reports.pop_front();
@@ -181,7 +196,11 @@ mod tests {
     #[test]
     fn reports_are_taken_once_and_in_order() {
         let registry = Registry::new(None, 3);
+        for _ in 0..2 {
+            assert_eq!(registry.fresh("a", &report("a", 10, 1)), Ok(true), "asking changes nothing");
+        }
         assert_eq!(registry.report("a", report("a", 10, 1)), Ok(true));
+        assert_eq!(registry.fresh("a", &report("a", 10, 1)), Ok(false));
         assert_eq!(registry.report("a", report("a", 10, 1)), Ok(false), "sent twice");
         assert_eq!(registry.report("a", report("a", 20, 1)), Ok(true), "the agent was restarted");
         assert_eq!(registry.report("a", report("a", 10, 2)), Ok(false), "of before the restart");

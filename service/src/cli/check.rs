@@ -55,6 +55,14 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
         let _ = writeln!(text, "  {finding}");
     }
     match &checked.checker {
+        // The plan keeps the rows, but what the result says of it is wrong.
+        Some(checker) if exit != Exit::Ok && checker.verdict == "pass" => {
+            let _ = writeln!(
+                text,
+                "checker: {}, what the result says of the plan does not",
+                render::held(checker)
+            );
+        }
         Some(checker) => text.push_str(render::checker(checker).trim_start()),
         None => text.push_str("the result has no plan; its status cannot be verified from it alone\n"),
     }

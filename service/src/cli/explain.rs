@@ -172,9 +172,10 @@ fn plan_text(e: &PlanExplanation) -> String {
                 "{} on {} ({} at site {}) in mode {}",
                 c.tier, c.device, c.profile, c.site, c.mode
             );
-            let slo = c
-                .slo_margin_ms
-                .map_or_else(String::new, |m| format!(", {} ms within its objective", number(m)));
+            let slo = c.slo_margin_ms.map_or_else(String::new, |m| {
+                let side = if m < 0.0 { "above" } else { "within" };
+                format!(", {} ms {side} its objective", number(m.abs()))
+            });
             let floor = c
                 .floor_margin_points
                 .map_or_else(String::new, |m| format!(", {} points above its floor", number(m)));
@@ -196,7 +197,7 @@ fn plan_text(e: &PlanExplanation) -> String {
         side(e.best_bound),
         e.unit
     );
-    text.push_str("otherwise the objective would be worse by\n");
+    text.push_str("otherwise the objective would be worse by (in brackets what each of its terms adds)\n");
     for a in &e.alternatives {
         let _ = writeln!(text, "  {}", alternative(a, &e.unit));
     }

@@ -2,7 +2,7 @@
 
 use super::table::{Table, exact, number, percent};
 use ecomap_instances::format::result_v1::{
-    CheckerDto, ContentionDto, LatencyDto, PlanDto, ResultDto, RunDto, TenantPlanDto,
+    CheckerDto, ContentionDto, LatencyDto, PlanDto, ResultDto, RunDto, SloPlanDto, TenantPlanDto,
 };
 use ecomap_instances::plan::Status;
 use std::collections::BTreeMap;
@@ -159,7 +159,25 @@ fn hosted(plan: &PlanDto, contention: Option<&ContentionDto>) -> String {
             "latency, W: predicted by roofline; latency beside the most that the load caps admit".to_owned()
         }
     };
-    format!("{}  {basis}\n", titled("tenants", &table, plan.tenants.len()))
+    let late = plan.tenants.iter().filter(|t| missed(t, judged.get(t.tenant.as_str()).copied())).count();
+    let mark = match late {
+        0 => String::new(),
+        n => format!("  {MISSED} above its latency objective, at a price in the value: {n}\n"),
+    };
+    format!("{}{mark}  {basis}\n", titled("tenants", &table, plan.tenants.len()))
+}
+
+/// Marks a latency objective that is not kept.
+const MISSED: &str = "!";
+
+/// The latency that an objective is about: judged by the joint predictor, else as planned.
+fn at_quantile(slo: &SloPlanDto, judged: Option<&LatencyDto>) -> f64 {
+    judged.map_or(slo.limit_ms - slo.headroom_ms, |q| q.at(slo.quantile))
+}
+
+fn missed(tenant: &TenantPlanDto, judged: Option<&LatencyDto>) -> bool {
+    let slo = tenant.run.as_ref().and_then(|run| run.slo.as_ref());
+    slo.is_some_and(|slo| at_quantile(slo, judged) > slo.limit_ms + 1e-9)
 }
 
 fn tenant_row(tenant: &TenantPlanDto, judged: Option<&LatencyDto>) -> Vec<String> {
@@ -170,12 +188,8 @@ fn tenant_row(tenant: &TenantPlanDto, judged: Option<&LatencyDto>) -> Vec<String
     };
     let (latency, limit) = match &run.slo {
         Some(slo) => (
-            format!(
-                "{} {}",
-                slo.quantile.as_str(),
-                number(judged.map_or(slo.limit_ms - slo.headroom_ms, |q| q.at(slo.quantile)))
-            ),
-            number(slo.limit_ms),
+            format!("{} {}", slo.quantile.as_str(), number(at_quantile(slo, judged))),
+            format!("{}{}", if missed(tenant, judged) { MISSED } else { "" }, number(slo.limit_ms)),
         ),
         None => (format!("p50 {}", number(run.latency_ms.p50)), "-".to_owned()),
     };
@@ -263,11 +277,17 @@ fn titled(title: &str, table: &Table, total: usize) -> String {
     text
 }
 
+/// How many rows hold.
+pub(super) fn held(checker: &CheckerDto) -> String {
+    let rows: u64 = checker.rows.iter().map(|r| r.checked).sum();
+    let kinds = checker.rows.iter().filter(|r| r.checked > 0).count();
+    format!("{rows} rows of {kinds} kinds hold")
+}
+
 /// What the checker found.
 pub(super) fn checker(checker: &CheckerDto) -> String {
-    let rows: u64 = checker.rows.iter().map(|r| r.checked).sum();
     let mut text = match checker.verdict.as_str() {
-        "pass" => format!("\nchecker: pass, {rows} rows of {} kinds hold\n", checker.rows.len()),
+        "pass" => format!("\nchecker: pass, {}\n", held(checker)),
         "no_plan" => "checker: no plan to check\n".to_owned(),
         verdict => format!("\nchecker: {verdict}\n"),
     };

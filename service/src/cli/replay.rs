@@ -23,11 +23,15 @@ use jiff::{SignedDuration, Timestamp};
 use serde_json::json;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Largest trace file, bytes.
 const LARGEST: u64 = 32 << 20;
 /// What holds where a trace does not say: dirtier than most grids, so that caps are low.
 const PESSIMISTIC: f64 = 900.0;
+
+/// How often a replay says how far it is.
+const TOLD: Duration = Duration::from_secs(5);
 
 /// What the trace foretells.
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -162,8 +166,13 @@ pub(super) fn run(args: &Args) -> anyhow::Result<Exit> {
     let mut rows: Vec<Row> = Vec::new();
     let mut times = Vec::new();
     let mut last = clock.now();
+    let mut told = clock.now();
     let played = replay.run(|_, row, _| {
         let now = clock.now();
+        if now.saturating_sub(told) >= TOLD {
+            told = now;
+            out::note(&format!("{} of {} hours", rows.len() + 1, args.hours));
+        }
         times.push(now.saturating_sub(last).as_secs_f64());
         last = now;
         rows.push(row.clone());

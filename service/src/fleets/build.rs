@@ -284,7 +284,7 @@ pub fn build(
     let settings = Settings { options, gain: control.gain, effort: ecomap_fleet::Effort::Every };
     let traced = budgets.groups().iter().any(|g| g.traced.is_some());
     let mut controller = Controller::new(priced.instance.clone(), zone_of, budgets, settings);
-    controller.reserve(known.outs.reserved(scenario.sites.iter().map(|s| s.id.as_str())));
+    controller.reserve(known.outs.reserved(&absent, scenario.sites.iter().map(|s| s.id.as_str())));
     if let Some(isolated) = isolated {
         controller = controller.with_prover(Arc::new(Apart(isolated)));
     }

@@ -11,7 +11,7 @@ const SPEED: f64 = 1_800.0;
 /// Between two turns on the fleet's clock: half an hour.
 const EVERY_S: u32 = 1_800;
 /// Real seconds after which a board that hears nothing lowers itself.
-const LEASE_S: u32 = 120;
+const LEASE_S: u32 = 180;
 
 /// A fleet of this scenario, synthetic and accelerated; `boards` run its plans, as far as the scenario has them.
 #[must_use]

@@ -73,7 +73,13 @@ pub fn executors(dto: &FleetDto, boards: &Boards) -> Result<(), Issues> {
     let Some(executors) = &dto.executors else { return Ok(()) };
     let names = device_names(&dto.scenario);
     let mut seen = BTreeSet::new();
-    range(&mut bad, "/executors/lease_s", f64::from(executors.lease_s), 5.0, 31_536_000.0);
+    range(
+        &mut bad,
+        "/executors/lease_s",
+        f64::from(executors.lease_s),
+        boards.shortest_lease_s(),
+        31_536_000.0,
+    );
     for (n, device) in executors.devices.iter().enumerate() {
         let at = format!("/executors/devices/{n}");
         if !names.contains(device) {

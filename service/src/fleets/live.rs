@@ -53,10 +53,10 @@ pub enum Message {
         /// What.
         reading: Reading,
     },
-    /// What a solve must leave out because of boards.
-    Boards(Arc<Outs>),
+    /// What a solve must leave out because of boards, by the crew of that number.
+    Boards(u64, Arc<Outs>),
     /// Boards no longer behave as predicted; this corrects the predictions.
-    Drifted(Arc<Corrections>),
+    Drifted(u64, Arc<Corrections>),
     /// A source of a zone had nothing to say, and why; `None`: it has again.
     Failing {
         /// Zone.
@@ -203,11 +203,14 @@ impl Live {
                     self.fleet = fleet;
                 }
             }
-            Message::Boards(outs) => {
+            // A crew that was replaced has no say any more.
+            Message::Boards(crew, _) | Message::Drifted(crew, _)
+                if self.crew.as_ref().map(|c| c.number) != Some(crew) => {}
+            Message::Boards(_, outs) => {
                 self.known.outs = outs;
                 self.stale.get_or_insert(Cause::Boards);
             }
-            Message::Drifted(corrections) => {
+            Message::Drifted(_, corrections) => {
                 self.known.calibration = Some(corrections);
                 self.stale = Some(Cause::Drift);
             }

@@ -22,7 +22,8 @@ impl Live {
         dto: &FleetDto,
         past: Option<&(Before, Option<Arc<ResultDto>>)>,
     ) -> Result<(), Failed> {
-        if self.crew.as_ref().map(|c| &c.executors) == dto.executors.as_ref() {
+        let hired = self.crew.as_ref().map(|c| (&c.executors, &c.devices));
+        if hired == dto.executors.as_ref().map(|e| (e, &dto.scenario.devices)) {
             return Ok(());
         }
         self.crew = None;
@@ -52,7 +53,8 @@ impl Live {
     /// Hands a published plan to those who bring it to the boards.
     pub(super) fn assign(&self, number: u64, result: Arc<ResultDto>) {
         if let Some(crew) = &self.crew {
-            let (published, corrected) = (self.shared.clock.now(), self.known.calibration.clone());
+            let corrected = self.known.calibration.clone().filter(|c| c.priced(&result));
+            let published = self.shared.clock.now();
             crew.assign(boards::Assigned { number, result, published, corrected });
         }
     }

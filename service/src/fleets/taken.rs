@@ -33,18 +33,22 @@ impl Fleets {
     /// Why it is not taken, or the store's.
     pub async fn report(&self, device: &str, report: TelemetryDto) -> Result<bool, ReportError> {
         let report = Arc::new(report);
-        let Some(whose) = self.shared.boards.report(device, &report)? else { return Ok(false) };
+        if !self.shared.boards.fresh(device, &report)? {
+            return Ok(false);
+        }
         // A document that was read can be written.
         let body = serde_json::to_string(&*report).unwrap_or_default();
         let row = ecomap_store::Telemetry {
             id: 0,
-            fleet: whose.map(|(_, fleet)| fleet),
+            fleet: self.shared.boards.fleet_of(device),
             device: Some(device.to_owned()),
             at: wall(),
             body,
         };
         self.shared.store.write(move |tx| tx.add_telemetry(&row)).await?;
-        Ok(true)
+        // Only now does it count as taken: had the store failed, the board would send it again. What it sends twice
+        // before the store has answered is stored twice, and learnt from once.
+        Ok(self.shared.boards.report(device, &report)?)
     }
 
     /// Takes pushed samples: stored first, then told to the fleet's task.

@@ -23,7 +23,10 @@ impl Live {
             if *known != word {
                 let reason = match source {
                     Some(source) => format!("intensity of {} by {kind} of {source}", links.zone),
-                    None => format!("nothing is known of {}: the pessimistic value holds", links.zone),
+                    None => {
+                        let grams = current.intensity.get();
+                        format!("nothing is known of {}: {grams} g/kWh hold, the value for that", links.zone)
+                    }
                 };
                 let data = json!({
                     "zone": &*links.zone, "provenance": kind, "source": source, "level": word.0,

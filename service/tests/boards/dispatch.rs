@@ -45,6 +45,65 @@ async fn a_plan_reaches_its_boards_and_survives_the_loss_of_one() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_only_board_is_planned_for_while_it_is_away() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = free().await;
+    let server = start(with_boards(&[("a", Some(at))])).await;
+    let a = agent("a", at, &folder, None, None).await;
+    let mut document = fleet();
+    document["executors"]["devices"] = json!(["a"]);
+    document["scenario"]["devices"].as_array_mut().unwrap().truncate(1);
+    put(&server, &document).await;
+    let before = until(&server, |s| run_it(s, &["a"])).await;
+    let served = |s: &Value| s["tenants"].as_array().unwrap().iter().filter(|t| t["served"] == true).count();
+    assert!(served(&before) > 0, "{before:#}");
+    drop(a);
+    let away = until(&server, |s| s["boards"][0]["reachable"] == false).await;
+    assert!(away["boards"][0]["reserved_w"].as_f64().unwrap() > 0.0, "it keeps its plan");
+    // A change is planned with all of the site's cap, not with what the board's own draw leaves of it.
+    document["scenario"]["tenants"][0]["rate_per_s"] = json!(11.0);
+    put(&server, &document).await;
+    let last = before["plan"]["number"].as_u64();
+    let planned = until(&server, |s| s["plan"]["number"].as_u64() > last).await;
+    assert!((planned["sites"][0]["cap_w"].as_f64().unwrap() - 40.0).abs() < 1e-9, "{planned:#}");
+    assert_eq!(served(&planned), served(&before));
+    let a = agent("a", at, &folder, None, None).await;
+    let back = until(&server, |s| s["plan"]["number"].as_u64() > last && run_it(s, &["a"])).await;
+    assert_eq!(served(&back), served(&before));
+    drop(a);
+    server.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_board_that_another_fleet_gives_up_is_taken() {
+    let folder = tempfile::tempdir().unwrap();
+    let at = free().await;
+    let server = start(with_boards(&[("a", Some(at)), ("b", None)])).await;
+    let a = agent("a", at, &folder, None, None).await;
+    let mut document = fleet();
+    document["executors"]["devices"] = json!(["a"]);
+    document["scenario"]["devices"].as_array_mut().unwrap().truncate(1);
+    put(&server, &document).await;
+    until(&server, |s| run_it(s, &["a"])).await;
+    let other = || server.client.put(server.url("/v1/fleets/g")).json(&document).send();
+    assert!(other().await.unwrap().status().is_success());
+    let state = |s: Value| s["boards"][0]["problem"].as_str().unwrap_or_default().contains("fleet `f`");
+    while !state(server.get("/v1/fleets/g/state").await.json().await.unwrap()) {
+        tokio::task::yield_now().await;
+    }
+    server.client.delete(server.url("/v1/fleets/f")).send().await.unwrap();
+    loop {
+        let now: Value = server.get("/v1/fleets/g/state").await.json().await.unwrap();
+        if run_it(&now, &["a"]) {
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+    drop(a);
+    server.ended().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn what_a_board_refuses_is_left_out() {
     let folder = tempfile::tempdir().unwrap();
     let (at_a, at_b) = (free().await, free().await);

@@ -126,3 +126,32 @@ fn steps(mut values: Vec<f64>, of: usize, from: f64) -> Vec<(f64, f64)> {
     }
     line
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn share(trace: &str, latency_ms: f64, share: f64) -> Share {
+        Share {
+            method: "exact".into(),
+            scenario: "tiny".into(),
+            trace: trace.into(),
+            seed: 0,
+            latency_ms,
+            share,
+        }
+    }
+
+    #[test]
+    fn a_scene_without_answers_counts() {
+        let served = [share("a", 10.0, 0.0), share("a", 100.0, 1.0)];
+        let shed = [share("b", 1e5, 0.0)];
+        let at = |shares: &[Share], latency: f64| {
+            let line = mixed("exact", shares);
+            line.iter().find(|p| p.0 >= latency.log10() - 1e-9).map(|p| p.1)
+        };
+        assert_eq!(at(&served, 100.0), Some(1.0));
+        let both = [&served[..], &shed].concat();
+        assert_eq!((at(&both, 50.0), at(&both, 100.0)), (Some(0.0), Some(0.5)));
+    }
+}

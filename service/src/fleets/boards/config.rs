@@ -49,6 +49,9 @@ const fn prepare_s() -> f64 {
     60.0
 }
 
+/// Longest time to prepare a plan, s: boards drop a prepared plan that is not committed within two minutes.
+const MOST_PREPARE_S: f64 = 100.0;
+
 /// Which boards there are, and how they are spoken to.
 #[derive(Debug, Clone)]
 pub struct BoardsConfig {
@@ -94,7 +97,7 @@ impl BoardsConfig {
             return Err(wrong(format!("more than {BOARDS} boards")));
         }
         for (what, value, most) in
-            [("check_s", file.check_s, 3_600.0), ("prepare_s", file.prepare_s, 3_600.0)]
+            [("check_s", file.check_s, 3_600.0), ("prepare_s", file.prepare_s, MOST_PREPARE_S)]
         {
             if !(0.05..=most).contains(&value) {
                 return Err(wrong(format!("`{what}` must be 0.05 to {most}")));
@@ -156,6 +159,7 @@ mod tests {
             ("key_env = \"ECOMAP_NO_SUCH_KEY\"", "ECOMAP_NO_SUCH_KEY"),
             ("key_file = \"key\"\n[board.a]\naddress = \"file:///etc\"", "http://"),
             ("key_file = \"key\"\ncheck_s = 0", "check_s"),
+            ("key_file = \"key\"\nprepare_s = 600", "prepare_s"),
             ("key_file = \"key\"\n[board.\"..\"]", "no name"),
             ("key_file = \"key\"\nsurprise = 1", "surprise"),
         ] {

@@ -5,6 +5,7 @@ use ecomap_estimator::predictor::{Candidate, DevicePlan, DevicePrediction, Isola
 use ecomap_estimator::table::CostTable;
 use ecomap_estimator::{EstimatorError, Predictor};
 use ecomap_instances::family::Family;
+use ecomap_instances::format::result_v1::ResultDto;
 use ecomap_instances::format::scenario_v1::ScenarioDto;
 use ecomap_instances::ids::ModeIx;
 use ecomap_instances::instance::Quantiles;
@@ -13,8 +14,8 @@ use ecomap_instances::units::Millis;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-/// Name that no board has: what is known of a profile then answers.
-const ANY: &str = "-";
+/// Stands for any board of a profile: what is known of the profile then answers. A legal name, and hardly a board's.
+const ANY: &str = "any:board/of-the-profile";
 
 /// A calibration, and which boards it is asked about.
 ///
@@ -51,7 +52,19 @@ impl Corrections {
     fn predict(&self, mut placed: Placed, latency: Quantiles) -> Option<Quantiles> {
         placed.device = self.only.get(placed.profile.as_str()).map_or(ANY, String::as_str).into();
         let answer = self.calibration.predict(&placed, &Predicted { latency, isolated: None, power: None });
+        let answer = answer.inspect_err(|why| tracing::debug!(%why, "a prediction stays as it is"));
         answer.ok().map(|a| Quantiles { p50: a.p50, p95: a.p95, p99: a.p99 })
+    }
+
+    /// What a certificate says of predictions that these corrected.
+    fn mark(&self) -> String {
+        format!("corrected by {} observations", self.calibration.observations())
+    }
+
+    /// Whether the options of a result were priced with these.
+    #[must_use]
+    pub fn priced(&self, result: &ResultDto) -> bool {
+        result.certificate.versions.get("estimator").is_some_and(|version| version.ends_with(&self.mark()))
     }
 
     /// What was predicted before a correction made `corrected` of it: residuals are those of the predictor, or the
@@ -112,7 +125,7 @@ impl<P: Predictor> Predictor for Corrected<'_, P> {
     }
 
     fn version(&self) -> String {
-        format!("{}, corrected by {} observations", self.inner.version(), self.by.calibration.observations())
+        format!("{}, {}", self.inner.version(), self.by.mark())
     }
 
     fn table(&self, profile: &Arc<Profile>, mode: ModeIx, family: &Arc<Family>, tier: usize) -> CostTable {
@@ -131,5 +144,66 @@ impl<P: Predictor> Predictor for Corrected<'_, P> {
 
     fn joint(&self, plans: &[DevicePlan]) -> Result<Vec<DevicePrediction>, EstimatorError> {
         self.inner.joint(plans)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ecomap_estimator::calibrate::{Latencies, Observation, Settings};
+    use ecomap_instances::profile::UnitKind;
+
+    fn ms(value: f64) -> Quantiles {
+        Quantiles { p50: Millis::new(value), p95: Millis::new(1.5 * value), p99: Millis::new(2.0 * value) }
+    }
+
+    fn placed(device: &str) -> Placed {
+        Placed {
+            device: device.into(),
+            profile: "jetson-agx-xavier".into(),
+            family: "yolov8".into(),
+            tier: "yolov8s".into(),
+            units: [UnitKind::Gpu].into(),
+        }
+    }
+
+    /// Boards `names` of one profile, all 1.3 times as slow as predicted.
+    fn corrections(names: &[&str]) -> Corrections {
+        let text = ecomap_instances::scenarios::embedded("xavier-3").unwrap();
+        let mut scenario: ScenarioDto = serde_json::from_slice(text).unwrap();
+        let device = scenario.devices[0].clone();
+        let of = |id: &&str| {
+            let mut own = device.clone();
+            own.id = (*id).to_owned();
+            own
+        };
+        scenario.devices = names.iter().map(of).collect();
+        let mut calibration = Calibration::new(Settings::default()).unwrap();
+        for second in 1..=60_u32 {
+            for name in names {
+                let sample = (0..16).map(|k| Millis::new(13.0 * (0.95 + 0.007 * f64::from(k)))).collect();
+                calibration
+                    .observe(&Observation {
+                        placed: placed(name),
+                        predicted: Predicted { latency: ms(10.0), isolated: None, power: None },
+                        latencies: Latencies { count: 16, sample },
+                        power: None,
+                        at_ms: 1000 * u64::from(second),
+                    })
+                    .unwrap();
+            }
+        }
+        Corrections::new(calibration, &scenario)
+    }
+
+    #[test]
+    fn one_board_of_a_profile_and_several_are_corrected() {
+        for names in [&["a"][..], &["a", "b"]] {
+            let corrections = corrections(names);
+            let p50 = corrections.predict(placed("a"), ms(10.0)).unwrap().p50.get();
+            assert!((12.0..14.5).contains(&p50), "{names:?}: {p50}");
+            let undone = corrections.undo(&placed("a"), corrections.predict(placed("a"), ms(10.0)).unwrap());
+            assert!((undone.p50.get() - 10.0).abs() < 0.5, "{names:?}: {undone:?}");
+        }
     }
 }

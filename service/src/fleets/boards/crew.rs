@@ -18,7 +18,7 @@ use ecomap_estimator::calibrate::Calibration;
 use ecomap_instances::format::agent_v1::AgentStatusDto;
 use ecomap_instances::format::orders_v1::OrdersDto;
 use ecomap_instances::format::result_v1::ResultDto;
-use ecomap_instances::format::scenario_v1::ScenarioDto;
+use ecomap_instances::format::scenario_v1::{DeviceDto, ScenarioDto};
 use ecomap_instances::format::telemetry_v1::TelemetryDto;
 use ecomap_instances::profile::Profile;
 use ecomap_store::{Event, StoreError};
@@ -26,6 +26,7 @@ use jiff::Timestamp;
 use serde_json::Value;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinSet;
@@ -50,10 +51,17 @@ pub(in crate::fleets) struct Assigned {
     pub(in crate::fleets) corrected: Option<Arc<Corrections>>,
 }
 
+/// Numbers of crews: what one says after another has been hired counts no more.
+static CREWS: AtomicU64 = AtomicU64::new(0);
+
 /// A crew at work; it ends when this is dropped.
 pub(in crate::fleets) struct Handle {
+    /// Which crew it is.
+    pub(in crate::fleets) number: u64,
     /// What it was hired for.
     pub(in crate::fleets) executors: ExecutorsDto,
+    /// The devices as the document described them then.
+    pub(in crate::fleets) devices: Vec<DeviceDto>,
     plans: watch::Sender<Option<Arc<Assigned>>>,
     _task: JoinSet<()>,
 }
@@ -101,7 +109,12 @@ pub(super) struct Crew {
     pub(super) lease_s: u64,
     plans: watch::Receiver<Option<Arc<Assigned>>>,
     reports: mpsc::Receiver<Arc<TelemetryDto>>,
-    inbox: mpsc::WeakSender<Message>,
+    /// The other end of `reports`, for boards that are claimed later.
+    pub(super) reporter: mpsc::Sender<Arc<TelemetryDto>>,
+    pub(super) number: u64,
+    /// When it was hired.
+    pub(super) hired: Duration,
+    messages: mpsc::UnboundedSender<Message>,
     snapshot: watch::Sender<Arc<Snapshot>>,
     pub(super) claims: BTreeMap<String, u64>,
     pub(super) members: BTreeMap<String, Member>,
@@ -145,11 +158,13 @@ pub(in crate::fleets) fn hire(
 ) -> Option<Handle> {
     let (plans, newest) = watch::channel(None);
     let (sender, reports) = mpsc::channel(REPORTS);
+    let (messages, mut said) = mpsc::unbounded_channel();
+    let number = CREWS.fetch_add(1, Ordering::Relaxed);
     let boards = shared.boards.clone();
     let catalog = crate::input::catalog().ok()?;
     let (mut members, mut claims) = (BTreeMap::new(), BTreeMap::new());
     for device in &executors.devices {
-        let of = |d: &&ecomap_instances::format::scenario_v1::DeviceDto| {
+        let of = |d: &&DeviceDto| {
             d.id == *device
                 || d.count.is_some() && device.rsplit_once('-').is_some_and(|(stem, _)| d.id == stem)
         };
@@ -159,7 +174,7 @@ pub(in crate::fleets) fn hire(
                 claims.insert(device.clone(), number);
                 None
             }
-            Err(other) => Some(format!("it belongs to the fleet `{other}`")),
+            Err(other) => Some(elsewhere(&other)),
         };
         let member = Member {
             site: described.site.clone(),
@@ -179,7 +194,10 @@ pub(in crate::fleets) fn hire(
         lease_s: u64::from(executors.lease_s),
         plans: newest,
         reports,
-        inbox: inbox.clone(),
+        reporter: sender,
+        number,
+        hired: shared.clock.now(),
+        messages,
         snapshot: snapshot.clone(),
         claims,
         members,
@@ -199,7 +217,21 @@ pub(in crate::fleets) fn hire(
     };
     let mut task = JoinSet::new();
     task.spawn(crew.run());
-    Some(Handle { executors: executors.clone(), plans, _task: task })
+    // Messages in the order in which they were said, without the crew waiting for the fleet's task.
+    let inbox = inbox.clone();
+    task.spawn(async move {
+        while let Some(message) = said.recv().await {
+            let Some(inbox) = inbox.upgrade() else { return };
+            let _ = inbox.send(message).await;
+        }
+    });
+    let devices = scenario.devices.clone();
+    Some(Handle { number, executors: executors.clone(), devices, plans, _task: task })
+}
+
+/// Why a board that another fleet has gets no plan.
+pub(super) fn elsewhere(fleet: &str) -> String {
+    format!("it belongs to the fleet `{fleet}`")
 }
 
 impl Crew {
@@ -230,10 +262,7 @@ impl Crew {
 
     /// Hands the fleet's task something to act upon. The task that is gone needs nothing any more.
     pub(super) fn message(&self, message: Message) {
-        let Some(inbox) = self.inbox.upgrade() else { return };
-        tokio::spawn(async move {
-            let _ = inbox.send(message).await;
-        });
+        let _ = self.messages.send(message);
     }
 
     /// After a dispatch went wrong.
@@ -314,7 +343,10 @@ impl Crew {
     fn picture(&self, device: &str, member: &Member) -> BoardStateDto {
         let status = member.status.as_ref();
         let running = status.and_then(|s| s.running);
-        let plan = running.and_then(|v| self.sent.iter().find(|s| s.version == v)).map(|s| s.number);
+        let plan = running
+            .and_then(|v| self.sent.iter().find(|s| s.version == v))
+            .map(|s| s.number)
+            .filter(|n| *n > 0);
         BoardStateDto {
             device: device.to_owned(),
             basis: status.map(|s| s.basis),

@@ -1,6 +1,6 @@
 //! How far the boards are: asked now and then, lost and found again, and what follows for the solves.
 
-use super::crew::Crew;
+use super::crew::{Crew, elsewhere};
 use super::outs::Out;
 use crate::fleets::clock::wall;
 use crate::fleets::live::Message;
@@ -22,6 +22,7 @@ impl Crew {
     pub(super) async fn look(&mut self) {
         let now = self.shared.clock.now();
         let ask = self.boards.pace.ask;
+        self.claim();
         let mut asked = Vec::new();
         for (device, member) in &mut self.members {
             if !self.claims.contains_key(device) || (member.lost.is_some() && now < member.next) {
@@ -63,6 +64,22 @@ impl Crew {
         }
         self.reckon();
         self.tell(events).await;
+    }
+
+    /// Claims the boards that another fleet had before, and has no more.
+    fn claim(&mut self) {
+        for (device, member) in &mut self.members {
+            if self.claims.contains_key(device) {
+                continue;
+            }
+            match self.boards.claim(device, (self.uid, &self.fleet), &self.reporter) {
+                Ok(number) => {
+                    self.claims.insert(device.clone(), number);
+                    member.next = Duration::ZERO;
+                }
+                Err(other) => member.lost = Some(elsewhere(&other)),
+            }
+        }
     }
 
     fn found(&mut self, device: &str, status: AgentStatusDto) -> Option<Event> {
@@ -114,7 +131,8 @@ impl Crew {
                 .as_ref()
                 .and_then(|p| p.modes.iter().map(|m| m.board_budget().get()).min_by(f64::total_cmp));
             // When its budget has expired the board is in its safe mode, of the least budget.
-            let expired = member.contact.is_some_and(|(at, _)| now > at + Duration::from_secs(self.lease_s));
+            let contact = member.contact.map_or(self.hired, |(at, _)| at);
+            let expired = now > contact + Duration::from_secs(self.lease_s);
             let draws = member.draws_w.unwrap_or(0.0);
             let reserve_w = if expired { least.map_or(draws, |least| draws.min(least)) } else { draws };
             self.outs.boards.insert(device.clone(), Out { site: member.site.clone(), reserve_w });
@@ -123,7 +141,7 @@ impl Crew {
             && self.told.barred.iter().map(|b| &b.what).eq(self.outs.barred.iter().map(|b| &b.what));
         if !same {
             self.told = self.outs.clone();
-            self.message(Message::Boards(Arc::new(self.outs.clone())));
+            self.message(Message::Boards(self.number, Arc::new(self.outs.clone())));
         }
     }
 

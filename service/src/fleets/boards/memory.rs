@@ -58,20 +58,30 @@ impl Crew {
 
     /// Options are priced with the newest state from now on.
     pub(super) async fn use_newest(&mut self) -> Arc<Corrections> {
-        match self.calibration.to_json() {
-            Ok(bytes) => self.used = Some(Arc::new(bytes)),
-            Err(why) => tracing::warn!(%why, "corrections cannot be stored: a restart will be without them"),
+        if let Some(bytes) = self.written().await {
+            self.used = Some(Arc::new(bytes));
         }
         self.keep_now().await;
         self.corrections()
     }
 
+    /// What was learnt as a document, written aside: it may be megabytes.
+    async fn written(&self) -> Option<Vec<u8>> {
+        let state = self.calibration.clone();
+        match tokio::task::spawn_blocking(move || state.to_json()).await {
+            Ok(Ok(bytes)) => Some(bytes),
+            Ok(Err(why)) => {
+                tracing::warn!(%why, "what boards taught cannot be stored");
+                None
+            }
+            Err(_) => None,
+        }
+    }
+
     async fn keep_now(&mut self) {
-        self.kept = (self.calibration.observations(), self.shared.clock.now());
-        let learnt = match self.calibration.to_json() {
-            Ok(learnt) => learnt,
-            Err(why) => return tracing::warn!(%why, "what boards taught cannot be stored"),
-        };
+        self.kept.1 = self.shared.clock.now();
+        let observations = self.calibration.observations();
+        let Some(learnt) = self.written().await else { return };
         let used = self.used.as_ref().map(|used| used.to_vec());
         let (uid, fleet) = (self.uid, self.fleet.clone());
         let row = store::Calibration { at: wall(), learnt, used };
@@ -81,8 +91,11 @@ impl Crew {
             }
             tx.set_calibration(uid, &row)
         });
-        if let Err(why) = written.await {
-            tracing::warn!(fleet = self.fleet, %why, "what boards taught could not be stored");
+        match written.await {
+            Ok(()) => self.kept.0 = observations,
+            Err(why) => {
+                tracing::warn!(fleet = self.fleet, %why, "what boards taught could not be stored yet")
+            }
         }
     }
 }

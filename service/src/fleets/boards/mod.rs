@@ -107,27 +107,43 @@ impl Boards {
         self.registry.register(device, news, now)
     }
 
-    /// A board reports. `Ok(None)`: this report was taken before. Else the fleet that it belongs to, if any, and
-    /// whether its crew had a place for the report.
+    /// Shortest budget that is renewed in time, s: renewals come three times in it, and wait while a plan is prepared
+    /// and committed.
+    #[must_use]
+    pub fn shortest_lease_s(&self) -> f64 {
+        let waits = self.pace.prepare + 2 * self.pace.commit + 2 * self.check;
+        (1.5 * waits.as_secs_f64()).ceil().max(5.0)
+    }
+
+    /// The fleet that a board belongs to, if any.
+    #[must_use]
+    pub fn fleet_of(&self, device: &str) -> Option<String> {
+        self.claims().by_device.get(device).map(|claim| claim.fleet.clone())
+    }
+
+    /// Whether a report is one that was not taken yet.
     ///
     /// # Errors
     /// [`NotTaken`].
-    #[allow(clippy::type_complexity)] // said above
-    pub fn report(
-        &self,
-        device: &str,
-        report: &Arc<TelemetryDto>,
-    ) -> Result<Option<Option<(i64, String)>>, NotTaken> {
+    pub fn fresh(&self, device: &str, report: &TelemetryDto) -> Result<bool, NotTaken> {
+        self.registry.fresh(device, report)
+    }
+
+    /// Takes a report that is in the store, and hands it to the crew of the board's fleet. `false`: it was taken before.
+    ///
+    /// # Errors
+    /// [`NotTaken`].
+    pub fn report(&self, device: &str, report: &Arc<TelemetryDto>) -> Result<bool, NotTaken> {
         if !self.registry.report(device, TelemetryDto::clone(report))? {
-            return Ok(None);
+            return Ok(false);
         }
         let claim = self.claims().by_device.get(device).cloned();
-        Ok(Some(claim.map(|claim| {
-            if claim.reports.try_send(Arc::clone(report)).is_err() {
-                tracing::warn!(device, fleet = claim.fleet, "a report came while too many waited");
-            }
-            (claim.uid, claim.fleet)
-        })))
+        if let Some(claim) = claim
+            && claim.reports.try_send(Arc::clone(report)).is_err()
+        {
+            tracing::warn!(device, fleet = claim.fleet, "a report came while too many waited");
+        }
+        Ok(true)
     }
 
     /// Claims a board for a fleet; the name of the fleet that has it, if another one does.

@@ -5,7 +5,7 @@ use crate::ServiceError;
 use ecomap_dispatch::Exclusion;
 use ecomap_instances::Instance;
 use ecomap_instances::format::orders_v1::OrdersDto;
-use ecomap_instances::ids::{ClassIx, DeviceIx};
+use ecomap_instances::ids::{ClassIx, DeviceIx, ModeIx};
 use ecomap_instances::instance::{Choice, DeviceClass, InstanceParts, InstanceTenant};
 use ecomap_instances::units::Watts;
 use std::collections::{BTreeMap, BTreeSet};
@@ -90,10 +90,12 @@ impl Outs {
             })
     }
 
-    /// Watts that sites may not give out, in the order of `sites`.
+    /// Watts that sites may not give out, in the order of `sites`, for those of the boards that are `absent`. One that
+    /// is planned for although it does not answer draws what its plan says.
     #[must_use]
-    pub fn reserved<'a>(&self, sites: impl Iterator<Item = &'a str>) -> Vec<Watts> {
-        let of = |site: &str| self.boards.values().filter(|o| o.site == site).map(|o| o.reserve_w).sum();
+    pub fn reserved<'a>(&self, absent: &[String], sites: impl Iterator<Item = &'a str>) -> Vec<Watts> {
+        let out = || self.boards.iter().filter(|(device, _)| absent.contains(device)).map(|(_, out)| out);
+        let of = |site: &str| out().filter(|o| o.site == site).map(|o| o.reserve_w).sum();
         sites.map(|site| Watts::new(of(site))).collect()
     }
 
@@ -124,6 +126,15 @@ impl Outs {
                 !refused.iter().any(|what| barred(what, (tenant, option), &classes, &named))
             });
             tenant.options = options;
+            if tenant.options.is_empty() && !tenant.shedding.allowed {
+                tracing::warn!(tenant = %tenant.id, "boards refuse all that would serve it: it is shed meanwhile");
+                tenant.shedding.allowed = true;
+            }
+        }
+        for what in &refused {
+            if let Exclusion::Mode { device, mode } = what {
+                take_mode(&mut parts, device, mode);
+            }
         }
         Ok(Some(Instance::try_new(parts)?))
     }
@@ -134,6 +145,19 @@ fn names(what: &Exclusion) -> Option<&str> {
     match what {
         Exclusion::Board { .. } => None,
         Exclusion::Mode { device, .. } | Exclusion::Option { device, .. } => Some(device),
+    }
+}
+
+/// Takes a power mode from a board that is alone in its class and has another one; its options are gone already.
+fn take_mode(parts: &mut InstanceParts, device: &str, mode: &str) {
+    let Some(class) = parts.devices.iter().find(|d| d.id.as_str() == device).map(|d| d.class) else { return };
+    let Some(own) = parts.classes.get_mut(class.at()).filter(|c| c.modes.len() > 1) else { return };
+    let Some(at) = own.modes.iter().position(|m| m.id.as_str() == mode) else { return };
+    own.modes.remove(at);
+    for host in parts.tenants.iter_mut().flat_map(|t| &mut t.options).filter_map(|o| o.host.as_mut()) {
+        if host.class == class && host.mode.at() > at {
+            host.mode = ModeIx::new(host.mode.at() - 1);
+        }
     }
 }
 
@@ -288,13 +312,44 @@ mod tests {
     #[test]
     fn a_refused_mode_is_left_to_the_others() {
         let instance = pair();
-        let mode = instance.classes[0].modes[0].id.to_string();
-        let left =
-            outs(Exclusion::Mode { device: "b".to_owned(), mode }).without(&instance).unwrap().unwrap();
-        let class = left.devices.iter().find(|d| d.id.as_str() == "b").unwrap().class;
-        let hosts = || left.tenants.iter().flat_map(|t| &t.options).filter_map(|o| o.host.as_ref());
-        assert!(!hosts().any(|h| h.class == class && h.mode.at() == 0));
-        assert!(hosts().any(|h| h.class == class), "its other modes stay");
-        assert!(hosts().any(|h| h.class != class && h.mode.at() == 0), "the other board keeps the mode");
+        let ids = |instance: &Instance, device: &str| -> Vec<String> {
+            let board = instance.devices.iter().find(|d| d.id.as_str() == device).unwrap();
+            instance.classes[board.class.at()].modes.iter().map(|m| m.id.to_string()).collect()
+        };
+        let all = ids(&instance, "b");
+        assert!(all.len() > 1);
+        let refused = Exclusion::Mode { device: "b".to_owned(), mode: all[0].clone() };
+        let left = outs(refused).without(&instance).unwrap().unwrap();
+        assert_eq!((ids(&left, "a"), ids(&left, "b")), (all.clone(), all[1..].to_vec()));
+        // By the names of modes, the other board's options are what they were, and this one's less one mode's.
+        let count = |instance: &Instance, device: &str, mode: &str| {
+            let board = instance.devices.iter().find(|d| d.id.as_str() == device).unwrap();
+            let modes = &instance.classes[board.class.at()].modes;
+            let hosts = instance.tenants.iter().flat_map(|t| &t.options).filter_map(|o| o.host.as_ref());
+            hosts.filter(|h| h.class == board.class && modes[h.mode.at()].id.as_str() == mode).count()
+        };
+        for mode in &all {
+            let before = count(&instance, "b", mode);
+            assert_eq!(count(&left, "a", mode), before);
+            assert_eq!(count(&left, "b", mode), if *mode == all[0] { 0 } else { before });
+        }
+    }
+
+    #[test]
+    fn a_tenant_that_every_board_refuses_is_shed_and_the_others_are_served() {
+        let mut parts = pair().to_parts();
+        parts.tenants[0].shedding.allowed = false;
+        let keep = parts.tenants[0].options[0].clone();
+        parts.tenants[0].options = vec![keep];
+        let instance = Instance::try_new(parts).unwrap();
+        let mut all = outs(first(&instance));
+        let Exclusion::Option { tenant, family, tier, segments, mode, .. } = first(&instance) else {
+            panic!()
+        };
+        let other = Exclusion::Option { device: "b".to_owned(), tenant, family, tier, segments, mode };
+        all.bar(other, Duration::from_secs(1));
+        let left = all.without(&instance).unwrap().unwrap();
+        assert!(left.tenants[0].options.is_empty() && left.tenants[0].shedding.allowed);
+        assert!(left.tenants[1..].iter().all(|t| !t.options.is_empty()));
     }
 }

@@ -40,7 +40,7 @@ impl Crew {
         let events = drifts.iter().map(|drift| self.drifted(drift)).collect();
         self.tell(events).await;
         let corrections = self.use_newest().await;
-        self.message(Message::Drifted(corrections));
+        self.message(Message::Drifted(self.number, corrections));
     }
 
     fn drifted(&self, drift: &DriftEvent) -> ecomap_store::Event {

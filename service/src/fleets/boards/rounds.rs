@@ -5,6 +5,7 @@ use ecomap_dispatch::{Done, Exclusion, Failed, Lost, Outcome, Refusal};
 use ecomap_instances::format::orders_v1::{OrdersDto, split};
 use ecomap_store::Event;
 use serde_json::{Value, json};
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How long something that a board refused is left out before it is tried again.
@@ -136,12 +137,43 @@ impl Crew {
             });
             events.push(self.event("refused", &reason, &data));
         }
-        events.extend(lost.iter().filter_map(|lost| self.lose(&lost.device, &lost.reason)));
+        for one in lost {
+            events.extend(if self.answers(&one.device).await {
+                Some(self.slow(plan.number, one))
+            } else {
+                self.lose(&one.device, &one.reason)
+            });
+        }
         // Where nothing is left out and nobody is lost, the same plan is tried again, under the next version.
         if refused.iter().all(|r| r.exclude.is_empty()) && lost.is_empty() {
             self.back_off(plan.number);
         }
         self.learn(events).await;
+    }
+
+    /// Whether a board says how far it is, now.
+    async fn answers(&self, device: &str) -> bool {
+        let board = self.members.get(device).and_then(|m| m.board.as_ref());
+        let Some(link) = board.map(|(_, board)| Arc::clone(&board.link)) else { return false };
+        matches!(tokio::time::timeout(self.boards.pace.ask, link.status()).await, Ok(Ok(_)))
+    }
+
+    /// A board that answers did not prepare a plan in time: asked again at once it would do the same.
+    fn slow(&mut self, number: u64, lost: &Lost) -> Event {
+        let device = &lost.device;
+        self.refuse(device, number, "", &lost.reason);
+        let what = Exclusion::Board { device: device.clone() };
+        let data = json!({
+            "device": device, "plan": number, "code": null, "detail": lost.reason, "refusals": [],
+            "left_out": [told(&what)],
+        });
+        let _ = self.bar(&[what]);
+        let reason = format!(
+            "{device} answers, but has not prepared plan {number} in time ({}); no board runs it, and the fleet is \
+             solved without {device}",
+            lost.reason
+        );
+        self.event("refused", &reason, &data)
     }
 
     async fn partial(
