@@ -422,7 +422,13 @@ impl<'a, 'o> Run<'a, 'o> {
                 method: "price decomposition",
             });
         }
-        let mut start = self.start(costs, columns, rows, start, count);
+        // Moves about prices find better plans than a common heuristic does in the same time.
+        let moved = priced.as_ref().is_some_and(|p| p.best.is_some());
+        let mut start = if moved && start.is_none() && self.options.warm_start.is_none() {
+            None
+        } else {
+            self.start(costs, columns, rows, start, count)
+        };
         if let Some(best) = priced.as_ref().and_then(|p| p.best.clone())
             && start.as_ref().is_none_or(|s| best.1 < s.1)
         {

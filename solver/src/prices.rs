@@ -17,9 +17,11 @@ use std::time::Duration;
 const ROWS: usize = 64;
 /// Gap from which the search is given long: below it a proof is another solver's business.
 const ROUGH: f64 = 1e-5;
-/// Vectors compared per column, for a rough gap and for a fine one, and at most.
-const LONG: u64 = 100_000;
+/// Vectors compared per column: for a plan to fix columns by, for a rough gap, and where the search is all there is; and at
+/// most.
 const SHORT: u64 = 1_000;
+const LONG: u64 = 100_000;
+const LONGEST: u64 = 2_000_000;
 const WORK: u64 = 2_000_000_000;
 
 /// How long to search where the gap is fine.
@@ -111,8 +113,12 @@ pub(crate) fn search(
     let clock = &options.clock;
     let stop = || options.cancel.is_cancelled() || until.is_some_and(|at| clock.now() >= at);
     let count = columns.iter().map(Vec::len).sum::<usize>() as u64;
-    let long = effort == Effort::Long || options.gap >= ROUGH;
-    let work = (if long { LONG } else { SHORT } * count).min(WORK);
+    let each = match effort {
+        Effort::Long => LONGEST,
+        Effort::Short if options.gap >= ROUGH => LONG,
+        Effort::Short => SHORT,
+    };
+    let work = (each * count).min(WORK);
     let limits = Limits { gap: options.gap, work, seed: options.seed, stop: &stop };
     let answer = ecomap_mmkp::solve(problem, &limits);
     let best = answer.choice.as_ref().map(|choice| (knapsack.plan(choice), -answer.value));

@@ -18,7 +18,7 @@ const OWN: &str = "own";
 /// A table with its name, and the names of its figures.
 #[derive(Debug)]
 pub struct Table {
-    /// `carbon` for `study-carbon.csv`.
+    /// `carbon` for `studies/carbon`.
     pub name: String,
     /// As read.
     pub rows: Vec<Row>,
