@@ -33,13 +33,15 @@ pub(super) fn latency(order: &[&str], shares: &[Share]) -> Result<String, String
     let mut lines: Vec<Line> =
         order.iter().map(|method| ((*method).to_owned(), mixed(method, shares))).collect();
     // From where the first line leaves its least to where the last one has reached its greatest.
-    let apart = |line: &[(f64, f64)], at: usize, end: Option<&(f64, f64)>| {
-        line.get(at).zip(end).is_some_and(|(p, end)| (p.1 - end.1).abs() > VISIBLE)
-    };
     let points = latencies().count();
-    let any = |test: &dyn Fn(&[(f64, f64)]) -> bool| lines.iter().any(|(_, line)| test(line));
-    let from = (0..points).find(|at| any(&|line| apart(line, *at, line.first()))).unwrap_or(0);
-    let to = (0..points).rfind(|at| any(&|line| apart(line, *at, line.last()))).unwrap_or(points);
+    let ends = |line: &Line| Some((line.1.first()?.1, line.1.last()?.1));
+    let spans: Vec<(f64, f64)> = lines.iter().filter_map(ends).collect();
+    let apart =
+        |at: usize, share: f64, line: &Line| line.1.get(at).is_some_and(|p| (p.1 - share).abs() > VISIBLE);
+    let rises = |at: &usize| lines.iter().zip(&spans).any(|(line, (first, _))| apart(*at, *first, line));
+    let lasts = |at: &usize| lines.iter().zip(&spans).any(|(line, (_, last))| apart(*at, *last, line));
+    let from = (0..points).find(rises).unwrap_or(0);
+    let to = (0..points).rfind(lasts).unwrap_or(points);
     for (_, line) in &mut lines {
         line.truncate(to.saturating_add(2));
         line.drain(..from.saturating_sub(1).min(line.len()));

@@ -94,7 +94,7 @@ impl Crew {
         match written.await {
             Ok(()) => self.kept.0 = observations,
             Err(why) => {
-                tracing::warn!(fleet = self.fleet, %why, "what boards taught could not be stored yet")
+                tracing::warn!(fleet = self.fleet, %why, "what boards taught could not be stored yet");
             }
         }
     }
