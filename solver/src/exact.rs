@@ -435,7 +435,7 @@ impl<'a, 'o> Run<'a, 'o> {
             start = Some(best);
         }
         if let Some((plan, value)) = &start {
-            self.report(Some(*value), None, 0);
+            self.report(Some(*value), priced.as_ref().map(|p| p.bound), 0);
             self.hand_over(plan);
         }
         self.clocked("start", at);
@@ -532,23 +532,33 @@ impl<'a, 'o> Run<'a, 'o> {
     fn priced(&mut self, costs: &Costs, columns: &[Vec<Column>]) -> Option<prices::Priced> {
         let at = self.options.clock.now();
         let until = |share: f64| self.left().map(|left| at + left.mul_f64(share));
-        let search =
-            |effort, until| prices::search(self.instance, costs, columns, self.options, effort, until);
-        let mut found = search(Effort::Short, until(0.5))?;
+        let (half, most) = (until(0.5), until(0.6));
+        let (instance, options) = (self.instance, self.options);
+        let search = |effort, until| prices::search(instance, costs, columns, options, effort, until);
+        let mut found = search(Effort::Short, half)?;
+        self.settle(costs, &mut found);
         // Where so many columns are left open HiGHS proves nothing in time, but moves still find better plans.
         let open = found.near().saturating_sub(columns.len());
         if open > OPEN && !self.within_gap(found.best.as_ref(), Some(found.bound)) {
-            found = search(Effort::Long, until(0.6))?;
+            found = search(Effort::Long, most)?;
+            self.settle(costs, &mut found);
         }
         self.clocked("prices", at);
+        Some(found)
+    }
+
+    /// Adds what the prices leave out, drops a plan that the checker does not pass, and tells of both.
+    fn settle(&mut self, costs: &Costs, found: &mut prices::Priced) {
         found.bound += self.instance.tenants.iter().map(|t| costs.switching(t)).sum::<f64>();
-        found.best = found.best.and_then(|(plan, _)| {
+        found.best = found.best.take().and_then(|(plan, _)| {
             let passes = checker::check(self.instance, &plan, &self.objective).passes();
             let value = plan_value(self.instance, costs, &plan)?;
             passes.then_some((plan, value))
         });
         self.report(found.best.as_ref().map(|b| b.1), Some(found.bound), 0);
-        Some(found)
+        if let Some((plan, _)) = &found.best {
+            self.hand_over(plan);
+        }
     }
 
     /// HiGHS on the columns that a plan better than `value` can use.
