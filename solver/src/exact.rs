@@ -535,26 +535,35 @@ impl<'a, 'o> Run<'a, 'o> {
         let (half, most) = (until(0.5), until(0.6));
         let (instance, options) = (self.instance, self.options);
         let search = |effort, until| prices::search(instance, costs, columns, options, effort, until);
-        let mut found = search(Effort::Short, half)?;
-        self.settle(costs, &mut found);
+        let mut found = self.settled(costs, search(Effort::Short, half)?);
+        self.tell(&found);
         // Where so many columns are left open HiGHS proves nothing in time, but moves still find better plans.
         let open = found.near().saturating_sub(columns.len());
         if open > OPEN && !self.within_gap(found.best.as_ref(), Some(found.bound)) {
-            found = search(Effort::Long, most)?;
-            self.settle(costs, &mut found);
+            // One that was ended early may have less to show.
+            let longer = search(Effort::Long, most).map(|longer| self.settled(costs, longer));
+            let value = |priced: &prices::Priced| priced.best.as_ref().map_or(f64::INFINITY, |best| best.1);
+            if let Some(longer) = longer.filter(|longer| value(longer) <= value(&found)) {
+                found = longer;
+                self.tell(&found);
+            }
         }
         self.clocked("prices", at);
         Some(found)
     }
 
-    /// Adds what the prices leave out, drops a plan that the checker does not pass, and tells of both.
-    fn settle(&mut self, costs: &Costs, found: &mut prices::Priced) {
+    /// With what prices leave out, and without a plan that the checker does not pass.
+    fn settled(&self, costs: &Costs, mut found: prices::Priced) -> prices::Priced {
         found.bound += self.instance.tenants.iter().map(|t| costs.switching(t)).sum::<f64>();
-        found.best = found.best.take().and_then(|(plan, _)| {
+        found.best = found.best.and_then(|(plan, _)| {
             let passes = checker::check(self.instance, &plan, &self.objective).passes();
             let value = plan_value(self.instance, costs, &plan)?;
             passes.then_some((plan, value))
         });
+        found
+    }
+
+    fn tell(&mut self, found: &prices::Priced) {
         self.report(found.best.as_ref().map(|b| b.1), Some(found.bound), 0);
         if let Some((plan, _)) = &found.best {
             self.hand_over(plan);

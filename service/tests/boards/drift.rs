@@ -3,6 +3,7 @@
 use crate::common::start;
 use crate::rig::{PROFILE, agent, events, fleet, free, put, run_it, until, with_boards};
 use ecomap_service::http::Config;
+use ecomap_store::{Settings, Store};
 use serde_json::{Value, json};
 
 /// A report of a board that runs the newest plan, all its tenants `times` as slow as predicted.
@@ -74,7 +75,11 @@ async fn a_board_that_becomes_slower_is_priced_anew() {
         repriced["result"]["certificate"]["versions"]["estimator"].as_str().unwrap_or_default().to_owned();
     assert!(estimator.contains("corrected by"), "{estimator}");
     server.ended().await;
-    // After a restart, what is solved anew is still priced with what the board taught.
+    // After a restart, what is solved anew is still priced with what the board taught. Tasks of the old service may hold
+    // the store for a moment.
+    while Store::open(&store, &Settings::default()).is_err() {
+        tokio::task::yield_now().await;
+    }
     let server = start(config()).await;
     until(&server, |s| run_it(s, &["a"])).await;
     document["scenario"]["tenants"][0]["rate_per_s"] = json!(11.0);
