@@ -14,11 +14,11 @@ use rand_chacha::rand_core::SeedableRng;
 /// Slack of the padding rows.
 const FREE: f64 = 1e30;
 /// Triples are tried among this many moves.
-const TRIPLES: usize = 140;
+const TRIPLES: usize = 90;
 /// and only for plans this close to the best (relative).
 const TRIPLES_WITHIN: f64 = 2e-4;
 /// Chance that a new start keeps the best plan.
-const KEEP: f64 = 0.85;
+const KEEP: f64 = 0.93;
 /// Random changes at a new start: at least, and how many more.
 const KICKS: (usize, usize) = (2, 5);
 /// Rounding allowance in single precision, relative to the largest weight.
