@@ -6,6 +6,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 read -r -a flags <<<"${CARGO_FLAGS:---locked}"
 target=${CARGO_TARGET_DIR:-target}
 skipped=()
+export CARGO_INCREMENTAL=0 # nothing is built twice here, and the caches of one more build are tens of gigabytes
 step() { printf '\n== %s (%d s)\n' "$1" "$SECONDS"; }
 
 step "setup"
@@ -46,7 +47,7 @@ fi
 if command -v python3 >/dev/null; then
     python3 docs/check.py links
     step "documented examples"
-    cargo build "${flags[@]}" -p ecomap-service --bin ecomap
+    cargo build "${flags[@]}" --workspace --bin ecomap # --workspace: the features, and so the builds, of the tests
     python3 docs/check.py examples --bin "$target/debug/ecomap"
 else
     echo "skipped: python3 is not installed, links and documented examples are not checked"
