@@ -273,8 +273,13 @@ async fn a_service_that_starts_again_goes_on_from_its_last_plan() {
 
     let server = start(again()).await;
     let response = server.get("/v1/fleets/a/plan").await;
-    assert_eq!(response.headers()["etag"].to_str().unwrap(), tag, "at once, the last plan");
-    assert_eq!(response.json::<Value>().await.unwrap(), before);
+    let last_tag = response.headers()["etag"].to_str().unwrap().to_owned();
+    let last: Value = response.json().await.unwrap();
+    // A better plan may have come between the answer and the end; it is kept then, and no other is made.
+    let number = |plan: &Value| plan["number"].as_u64().unwrap();
+    assert!((number(&before)..=number(&before) + 1).contains(&number(&last)), "at once, the last plan");
+    assert!(last_tag != tag || last == before);
+    let (tag, before) = (last_tag, last);
     // What was pushed before still holds: the cap has not moved, and no plan is published for nothing.
     let stream = server
         .client

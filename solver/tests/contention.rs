@@ -318,6 +318,7 @@ fn columns_agree(
     assert!(takes(solution.assignment.as_ref().unwrap()), "{context}: the plan is refused");
     assert_eq!(answer.report.no_goods + answer.report.cuts_exhaustive, 0, "{context}");
     counts.add("by columns", u64::from(solution.certificate.method == "columns per board"));
+    counts.add("cuts on states", answer.report.state_cuts);
     counts.add("contention costs", u64::from(without.is_some_and(|w| best > w + slack(w))));
     counts.add("rules", u64::from(!instance.affinities.is_empty()));
     counts.add("boards apart", u64::from(instance.tenants.iter().any(|t| t.devices.is_some())));
@@ -349,6 +350,7 @@ fn columns_agree_with_enumeration_under_an_envelope() {
         columns_agree(&instance, &envelope, &objective(seed), by_columns(), &mut counts);
     }
     counts.require(&["by columns", "contention costs", "boards alike"], 20);
+    counts.require(&["cuts on states"], 1);
 }
 
 #[test]

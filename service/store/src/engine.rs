@@ -196,12 +196,22 @@ impl Store {
 
 impl Drop for Inner {
     fn drop(&mut self) {
-        (self.writes, self.reads) = (None, None);
-        let own = std::thread::current().id();
-        for thread in self.threads.drain(..).filter(|t| t.thread().id() != own) {
-            // A thread that panicked has nothing more to finish.
-            let _ = thread.join();
-        }
+        // The writer, which is the first thread, closes last: only it may fold the log into the file, and only
+        // when nobody else has it open.
+        self.reads = None;
+        let readers = self.threads.split_off(self.threads.len().min(1));
+        join(readers);
+        self.writes = None;
+        join(std::mem::take(&mut self.threads));
+    }
+}
+
+/// Waits for threads to end, except for the one that asks.
+fn join(threads: Vec<JoinHandle<()>>) {
+    let own = std::thread::current().id();
+    for thread in threads.into_iter().filter(|t| t.thread().id() != own) {
+        // A thread that panicked has nothing more to finish.
+        let _ = thread.join();
     }
 }
 

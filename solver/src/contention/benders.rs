@@ -93,6 +93,8 @@ pub struct Report {
     pub repaired: u64,
     /// Board states in the master of the columns per board; 0 where cuts alone were used.
     pub states: u64,
+    /// Cuts on caps and on tenants in that master.
+    pub state_cuts: u64,
 }
 
 /// A solution that the joint predictor accepts, and how it came about.
@@ -326,6 +328,7 @@ impl<'a> Loop<'_, 'a> {
         )?;
         self.nodes += outcome.nodes;
         self.report.states = outcome.states;
+        self.report.state_cuts = outcome.cuts;
         self.best = outcome.best;
         if outcome.bound > self.dual {
             self.dual = outcome.bound;
@@ -415,7 +418,7 @@ impl<'a> Loop<'_, 'a> {
             self.offer(plan);
         }
         // Boards judged here are the first columns, too.
-        let share = if self.oracle.predictor.at_least_linear() { 0.1 } else { 0.3 };
+        let share = if self.oracle.predictor.by_parts() { 0.03 } else { 0.1 };
         if let Some(best) = self.best.clone() {
             let until = self.left().map(|left| self.options.clock.now() + left.mul_f64(share));
             let improved = search.improve(&mut self.oracle, best, self.settings.search, until)?;

@@ -5,8 +5,8 @@
 use crate::error::SolverError;
 use highs::{Model, SolvedModel};
 use highs_sys::{
-    Highs_changeColBounds, Highs_changeObjectiveOffset, Highs_getInt64InfoValue, Highs_passColName,
-    Highs_passRowName, Highs_resetGlobalScheduler, Highs_setCallback, Highs_startCallback,
+    Highs_changeCoeff, Highs_changeColBounds, Highs_changeObjectiveOffset, Highs_getInt64InfoValue,
+    Highs_passColName, Highs_passRowName, Highs_resetGlobalScheduler, Highs_setCallback, Highs_startCallback,
     Highs_versionMajor, Highs_versionMinor, Highs_versionPatch, Highs_writeModel, HighsCallbackDataIn,
     HighsCallbackDataOut, HighsInt, kHighsCallbackIpmInterrupt, kHighsCallbackMipImprovingSolution,
     kHighsCallbackMipInterrupt, kHighsCallbackMipLogging, kHighsCallbackSimplexInterrupt,
@@ -115,6 +115,20 @@ pub(crate) fn set_bounds(model: &mut Model, column: usize, low: f64, high: f64) 
     let column = HighsInt::try_from(column).map_err(|_| failed)?;
     // SAFETY: a live HiGHS object; an index that it lacks gives an error status.
     check("Highs_changeColBounds", unsafe { Highs_changeColBounds(model.as_mut_ptr(), column, low, high) })
+}
+
+/// Changes a coefficient; what the last run found stays the start of the next.
+pub(crate) fn set_coefficient(
+    model: &mut Model,
+    row: usize,
+    column: usize,
+    value: f64,
+) -> Result<(), SolverError> {
+    let failed = |_| SolverError::Highs { call: "Highs_changeCoeff", status: -1 };
+    let (row, column) =
+        (HighsInt::try_from(row).map_err(failed)?, HighsInt::try_from(column).map_err(failed)?);
+    // SAFETY: a live HiGHS object; an index that it lacks gives an error status.
+    check("Highs_changeCoeff", unsafe { Highs_changeCoeff(model.as_mut_ptr(), row, column, value) })
 }
 
 /// Adds a constant to the objective, so that bounds and gaps are those of the whole objective.

@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::clock::Clock;
 pub use ffi::version;
-pub(crate) use ffi::{set_bounds, set_offset, write_named};
+pub(crate) use ffi::{set_bounds, set_coefficient, set_offset, write_named};
 
 /// Limits and settings of one run.
 #[derive(Debug, Clone)]

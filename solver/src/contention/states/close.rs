@@ -8,6 +8,7 @@ use super::state::State;
 use super::tree::{Node, Tree};
 use crate::error::SolverError;
 use ecomap_instances::plan::Termination;
+use std::collections::BTreeMap;
 use std::rc::Rc;
 
 /// Nodes from dive to dive, and from one integer program to the next.
@@ -47,7 +48,7 @@ impl Tree<'_, '_, '_> {
         }
         if self.nodes == 1 || self.since_rounded >= ROUND {
             self.since_rounded = 0;
-            self.round(&node.branch, relaxed)?;
+            self.round(&node.branch, relaxed, true)?;
         }
         if self.closes(node.bound) {
             return Ok(());
@@ -61,6 +62,12 @@ impl Tree<'_, '_, '_> {
             }
         }
         let Some(children) = choice else {
+            if relaxed.tail {
+                // Whole as far as it was priced: once more, to the end.
+                node.hard = true;
+                self.open.push(node);
+                return Ok(());
+            }
             self.left_open = self.left_open.min(node.bound);
             return Ok(());
         };
@@ -82,10 +89,16 @@ impl Tree<'_, '_, '_> {
         closed
     }
 
-    /// An integer program over the states of least reduced cost: a good plan.
-    pub(super) fn round(&mut self, branch: &Branch, relaxed: &Relaxed) -> Result<(), SolverError> {
+    /// An integer program over the states of least reduced cost: a good plan. `settled`: with each site in the
+    /// configuration that the optimum has most of.
+    pub(super) fn round(
+        &mut self,
+        branch: &Branch,
+        relaxed: &Relaxed,
+        settled: bool,
+    ) -> Result<(), SolverError> {
         let (Some(proof), Some(optimum)) = (&relaxed.proof, &relaxed.optimum) else { return Ok(()) };
-        let branch = &self.settled(branch, optimum);
+        let branch = &if settled { self.settled(branch, optimum) } else { branch.clone() };
         let all: Vec<usize> = (0..self.pool.len()).collect();
         let mut order: Vec<(f64, usize)> = self
             .verified(&all)
@@ -143,6 +156,8 @@ impl Tree<'_, '_, '_> {
                 below: least + distance,
                 keep: LISTED.0,
                 nodes: LISTED.1,
+                ask: false,
+                first: false,
                 over: &over,
             };
             let priced = price(&self.layout, &mut self.judge, &query)?;
@@ -160,36 +175,43 @@ impl Tree<'_, '_, '_> {
             let idle = self.layout.slots[slot].idle;
             listed.push(State::new(&self.layout, slot, Vec::new(), idle));
         }
-        let outcome = loop {
-            let states: Vec<&State> = listed.iter().collect();
-            let share = if last { 0.5 } else { CLOSING };
-            let outcome = integer(&self.layout, branch, &states, None, &self.settings(share))?;
-            tracing::debug!(listed = states.len(), distance, dual = outcome.dual, "closing");
-            let Some(values) = &outcome.columns else { break outcome };
-            let skip = self.layout.fixed.len();
-            let used = |n: &usize| values[skip + n] > 0.5 && !listed[*n].verified;
-            let doubtful: Vec<usize> = (0..listed.len()).filter(used).collect();
-            if doubtful.is_empty() {
-                if let Some(found) = plan(&self.layout, &states, values) {
-                    self.offer(&found)?;
-                }
-                break outcome;
-            }
-            if self.stopped().is_some() {
-                break outcome;
-            }
-            for n in doubtful.into_iter().rev() {
-                let state = listed.swap_remove(n);
-                if let Some(draw) = self.judge.verdict(&self.layout, state.slot, &state.items)? {
-                    listed.push(State::new(&self.layout, state.slot, state.items, draw));
-                }
-            }
-        };
+        let Some(listed) = self.accepted(listed, &over)? else { return Ok(None) };
+        let states: Vec<&State> = listed.iter().collect();
+        let share = if last { 0.5 } else { CLOSING };
+        let outcome = integer(&self.layout, branch, &states, None, &self.settings(share))?;
+        tracing::debug!(listed = states.len(), distance, dual = outcome.dual, "closing");
+        if let Some(found) = outcome.columns.as_ref().and_then(|values| plan(&self.layout, &states, values)) {
+            self.offer(&found)?;
+        }
         // A plan better than `cut` uses listed states only.
         let dual = match outcome.termination {
             Termination::Infeasible => f64::INFINITY,
             _ => outcome.dual.unwrap_or(f64::NEG_INFINITY),
         };
         Ok(Some(dual.min(cut).max(proof.bound)))
+    }
+
+    /// Those of some states that the predictor accepts, at the draw that it tells; `None` when the time is up.
+    fn accepted(
+        &mut self,
+        states: Vec<State>,
+        over: &dyn Fn() -> bool,
+    ) -> Result<Option<Vec<State>>, SolverError> {
+        let mut accepted = Vec::with_capacity(states.len());
+        let mut doubted: BTreeMap<usize, Vec<Vec<u32>>> = BTreeMap::new();
+        for state in states {
+            if state.verified {
+                accepted.push(state);
+            } else {
+                doubted.entry(state.slot).or_default().push(state.items);
+            }
+        }
+        for (slot, sets) in doubted {
+            let Some(told) = self.judge.verdicts(&self.layout, slot, &sets, over)? else { return Ok(None) };
+            for (items, draw) in sets.into_iter().zip(told) {
+                accepted.extend(draw.map(|draw| State::new(&self.layout, slot, items, draw)));
+            }
+        }
+        Ok(Some(accepted))
     }
 }

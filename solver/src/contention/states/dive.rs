@@ -119,7 +119,7 @@ impl Tree<'_, '_, '_> {
         duals: &[f64],
         program: &Program,
     ) -> Result<Vec<usize>, SolverError> {
-        let (_, states, _) = self.little(branch, duals)?;
+        let states = self.little(branch, duals)?;
         let mut fresh = Vec::new();
         for state in states {
             let at = match self.find(&state) {

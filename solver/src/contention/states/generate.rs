@@ -19,13 +19,42 @@ const SMOOTH: f64 = 0.5;
 /// Known states added in a round.
 const KNOWN: usize = 200;
 
+/// Rounds of a search's first node in which only sets are looked at that linear interference would allow, and so few
+/// new states that all are.
+const FIRST: u64 = 12;
+/// See [`FIRST`].
+const FEW: usize = 200;
+
+/// Most rounds of cuts at the first node, and at others.
+const CUTS: (u32, u32) = (30, 4);
+/// Least gain of a round of cuts after which another is tried, as a share of the distance left.
+const GAIN: f64 = 0.005;
+
+/// Share of the distance to the cut that multipliers may leave unproved at a node that is branched on.
+const TAIL: f64 = 0.05;
+/// The same where little effort does not price a node to the end.
+const GIVEN_UP: f64 = 0.3;
+/// Rounds of cuts that gain less before no more are tried, at the first node and at others.
+const STALLS: (u32, u32) = (6, 2);
+
+/// How slots are priced.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Ask {
+    /// Whether sets that are taken as accepted are predicted.
+    pub(super) ask: bool,
+    /// Whether sets that linear interference allows will do.
+    pub(super) first: bool,
+}
+
 /// What column generation gave at a node.
 pub(super) struct Relaxed {
     pub(super) optimum: Option<Optimum>,
     pub(super) inside: Vec<usize>,
     pub(super) proof: Option<Proof>,
-    /// Whether no state is missing.
+    /// Whether no state is missing, or few of the distance to the cut.
     pub(super) converged: bool,
+    /// Whether some may be missing all the same.
+    pub(super) tail: bool,
 }
 
 impl Tree<'_, '_, '_> {
@@ -45,9 +74,15 @@ impl Tree<'_, '_, '_> {
         let mut program = Program::new(&self.layout, &node.branch, &self.pool, begin)?;
         let mut effort = self.effort();
         let most = if node.hard { EFFORT.3 } else { EFFORT.2 };
-        let mut relaxed = Relaxed { optimum: None, inside: Vec::new(), proof: None, converged: false };
+        let mut relaxed =
+            Relaxed { optimum: None, inside: Vec::new(), proof: None, converged: false, tail: false };
         let mut smooth = true;
         let mut rounds = 0_u64;
+        let (mut cuts, mut stalls, mut before) = (0, 0, f64::NEG_INFINITY);
+        let most_stalls = if node.duals.is_none() { STALLS.0 } else { STALLS.1 };
+        let most_cuts = if node.duals.is_none() { CUTS.0 } else { CUTS.1 };
+        // Multipliers that are far off ask for much that is refused: at first, what a simpler model allows.
+        let mut first = if node.duals.is_none() && self.judge.dear() { FIRST } else { 0 };
         while self.stopped().is_none() {
             let settings = self.settings(1.0);
             let Some(optimum) = program.solve(&self.layout, &settings)? else { break };
@@ -73,13 +108,29 @@ impl Tree<'_, '_, '_> {
                 continue;
             }
             let duals = blended.as_ref().unwrap_or(&optimum.duals);
-            let (proof, states, complete) = self.price(&node.branch, duals, -scale, effort)?;
-            if relaxed.proof.as_ref().is_none_or(|best| proof.bound > best.bound) {
+            let ask = Ask { ask: true, first: rounds <= first };
+            let (proof, states, complete) = self.price(&node.branch, duals, -scale, effort, ask)?;
+            if ask.first {
+                tracing::trace!(
+                    rounds,
+                    value,
+                    new = states.len(),
+                    predicted = self.judge.oracle.predicted,
+                    "first"
+                );
+                if states.len() < FEW {
+                    first = 0;
+                }
+            }
+            if let Some(proof) = proof
+                && relaxed.proof.as_ref().is_none_or(|best| proof.bound > best.bound)
+            {
                 relaxed.proof = Some(proof);
             }
             if let Some(best) = &relaxed.proof {
                 node.bound = node.bound.max(best.bound);
             }
+            self.shut(node, relaxed.proof.as_ref(), &mut program)?;
             tracing::trace!(
                 rounds,
                 value,
@@ -118,33 +169,103 @@ impl Tree<'_, '_, '_> {
                     continue;
                 }
             }
-            if node.bound >= self.cut() || met {
+            if node.bound >= self.cut() {
                 relaxed.converged = true;
                 break;
             }
-            if fresh == 0 {
-                match (exact, complete) {
-                    (false, _) => smooth = false,
-                    (true, true) => {
+            // Far from the cut the rest of the way is not worth its search: multipliers prove all but little of it.
+            let tail = !node.hard && value - node.bound <= TAIL * (self.cut() - node.bound);
+            let all = met || fresh == 0 && exact && complete;
+            if all || tail {
+                if cuts == 0 && self.nodes == 1 {
+                    // With a plan, configurations are shut before cuts are paid for.
+                    self.dive(&node.branch, &relaxed)?;
+                    self.round(&node.branch, &relaxed, true)?;
+                    self.shut(node, relaxed.proof.as_ref(), &mut program)?;
+                    if self.judge.dear() {
+                        self.round(&node.branch, &relaxed, false)?;
+                        self.shut(node, relaxed.proof.as_ref(), &mut program)?;
+                    }
+                    tracing::debug!(
+                        primal = self.best.as_ref().map(|b| b.1),
+                        shut = node.branch.shut.len(),
+                        all = self.layout.configs.len(),
+                        "first plan"
+                    );
+                    if node.bound >= self.cut() {
                         relaxed.converged = true;
                         break;
                     }
-                    (true, false) if effort < most => effort *= EFFORT.1,
-                    (true, false) => break,
                 }
-            } else {
+                let gained = node.bound - before >= GAIN * (self.cut() - node.bound);
+                stalls = if gained { 0 } else { stalls + 1 };
+                let optimum = relaxed.optimum.take();
+                if cuts < most_cuts
+                    && stalls < most_stalls
+                    && let Some(optimum) = &optimum
+                    && self.cut_off(&mut relaxed, optimum, &mut program)? > 0
+                {
+                    tracing::debug!(
+                        cuts,
+                        bound = node.bound,
+                        steps = self.layout.steps_count,
+                        triples = self.layout.triples.len(),
+                        "cut"
+                    );
+                    (cuts, before, smooth) = (cuts + 1, node.bound, true);
+                    effort = effort.min(self.effort() * EFFORT.1);
+                    continue;
+                }
+                relaxed.optimum = optimum;
+                (relaxed.converged, relaxed.tail) = (true, !all);
+                break;
+            }
+            if fresh > 0 {
                 smooth = true;
+            } else if ask.first {
+                first = 0;
+            } else if !exact {
+                smooth = false;
+            } else if effort < most {
+                effort = (effort * EFFORT.1).min(most);
+            } else {
+                // Dear to price to the end: branching is cheaper, where the multipliers are near.
+                let near = !node.hard && value - node.bound <= GIVEN_UP * (self.cut() - node.bound);
+                (relaxed.converged, relaxed.tail) = (near, near);
+                break;
             }
         }
         tracing::debug!(
             rounds,
             bound = node.bound,
             converged = relaxed.converged,
+            cuts = self.layout.triples.len(),
             states = self.pool.len(),
             predicted = self.judge.oracle.predicted,
             "node"
         );
         Ok(relaxed)
+    }
+
+    /// Shuts the configurations that no plan worth finding takes.
+    fn shut(
+        &mut self,
+        node: &mut Node,
+        proof: Option<&Proof>,
+        program: &mut Program,
+    ) -> Result<(), SolverError> {
+        let (Some(proof), cut) = (proof, self.cut()) else { return Ok(()) };
+        if proof.bound >= cut {
+            return Ok(());
+        }
+        for (n, config) in self.layout.configs.iter().enumerate() {
+            let least = proof.bound + proof.beyond[n];
+            if least >= cut && node.branch.shut.insert(n) {
+                self.closed_at = self.closed_at.min(least);
+                program.limit(config.column, 0.0, 0.0)?;
+            }
+        }
+        Ok(())
     }
 
     /// States with those of the same boards in other configurations.
@@ -175,22 +296,20 @@ impl Tree<'_, '_, '_> {
     }
 
     /// Prices every slot with little effort.
-    pub(super) fn little(
-        &mut self,
-        branch: &Branch,
-        duals: &[f64],
-    ) -> Result<(Proof, Vec<State>, bool), SolverError> {
-        self.price(branch, duals, -ROUNDING, self.effort())
+    pub(super) fn little(&mut self, branch: &Branch, duals: &[f64]) -> Result<Vec<State>, SolverError> {
+        let ask = Ask { ask: false, first: false };
+        Ok(self.price(branch, duals, -ROUNDING, self.effort(), ask)?.1)
     }
 
-    /// Prices every slot.
+    /// Prices every slot; without a proof where only sets that linear interference would allow are looked at.
     pub(super) fn price(
         &mut self,
         branch: &Branch,
         duals: &[f64],
         below: f64,
         effort: u64,
-    ) -> Result<(Proof, Vec<State>, bool), SolverError> {
+        Ask { ask, first }: Ask,
+    ) -> Result<(Option<Proof>, Vec<State>, bool), SolverError> {
         let (cancel, clock) = (self.goal.settings.cancel.clone(), self.goal.settings.clock.clone());
         let deadline = self.deadline;
         let over = move || cancel.is_cancelled() || deadline.is_some_and(|d| clock.now() >= d);
@@ -205,7 +324,7 @@ impl Tree<'_, '_, '_> {
                 continue;
             }
             let nodes = effort.min(little * EFFORT.1);
-            let query = Query { slot, duals, branch, below, keep, nodes, over: &over };
+            let query = Query { slot, duals, branch, below, keep, nodes, ask, first, over: &over };
             let priced = price(&self.layout, &mut self.judge, &query)?;
             bounds.push(priced.bound);
             if !priced.complete {
@@ -222,7 +341,8 @@ impl Tree<'_, '_, '_> {
             let boards: f64 = hard.iter().map(|slot| self.layout.slots[*slot].boards).sum();
             let below = below.min((self.cut() - free) / boards.max(1.0));
             for slot in std::mem::take(&mut hard) {
-                let query = Query { slot, duals, branch, below, keep, nodes: effort, over: &over };
+                let query =
+                    Query { slot, duals, branch, below, keep, nodes: effort, ask, first, over: &over };
                 let priced = price(&self.layout, &mut self.judge, &query)?;
                 bounds[slot] = bounds[slot].max(priced.bound);
                 if !priced.complete {
@@ -231,6 +351,7 @@ impl Tree<'_, '_, '_> {
                 states.extend(priced.states.into_iter().map(|s| s.1));
             }
         }
-        Ok((lagrangian(&self.layout, branch, duals, &bounds), states, hard.is_empty()))
+        let proof = (!first).then(|| lagrangian(&self.layout, branch, duals, &bounds));
+        Ok((proof, states, hard.is_empty() && !first))
     }
 }

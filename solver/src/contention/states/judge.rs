@@ -5,26 +5,33 @@ use crate::contention::oracle::Oracle;
 use crate::contention::port::Board;
 use crate::error::SolverError;
 use ecomap_instances::ids::TenantIx;
-use std::collections::{BTreeMap, HashMap};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::collections::HashMap;
 
 /// Sets predicted before the time is looked at again.
-const CHUNK: usize = 256;
+const CHUNK: usize = 1_024;
 /// Verdicts kept; when there are more, all are dropped.
 const MOST: usize = 4_000_000;
+
+/// Most items of a refused set that is looked for in others.
+const LARGEST: usize = 12;
 
 /// Verdicts by slot: the board's draw over one that is off, W; `None` when it is refused. Looked up
 /// only, never listed, so the order of a hash map reaches nothing.
 pub(super) struct Judge<'o, 'a> {
     pub(super) oracle: &'o mut Oracle<'a>,
-    known: Vec<HashMap<Box<[u32]>, Option<f64>>>,
+    known: Vec<FxHashMap<Box<[u32]>, Option<f64>>>,
     count: usize,
     /// By slot, pairs of items that are refused: a bit for each.
     refused: Vec<Vec<u64>>,
+    /// By slot, pairs of items that are part of a larger refused set.
+    linked: Vec<Vec<u64>>,
     items: Vec<usize>,
     /// Ground of each slot, under which all of this is kept.
     ground: Vec<usize>,
-    /// By slot and item, refused sets of three and more with parts that are all accepted.
-    larger: Vec<BTreeMap<u32, Vec<Box<[u32]>>>>,
+    /// By slot, refused sets of three and more with parts that are all accepted, and a bit for each size of
+    /// one.
+    larger: Vec<(FxHashSet<Box<[u32]>>, u32)>,
 }
 
 impl<'o, 'a> Judge<'o, 'a> {
@@ -34,13 +41,14 @@ impl<'o, 'a> Judge<'o, 'a> {
             let size = if layout.slots[n].ground == n { (count * count).div_ceil(64) } else { 0 };
             vec![0; size]
         };
-        let refused = items.iter().enumerate().map(own).collect();
+        let refused: Vec<Vec<u64>> = items.iter().enumerate().map(own).collect();
         Self {
             oracle,
-            known: vec![HashMap::new(); items.len()],
+            known: vec![FxHashMap::default(); items.len()],
             count: 0,
+            linked: refused.clone(),
             refused,
-            larger: vec![BTreeMap::new(); items.len()],
+            larger: vec![(FxHashSet::default(), 0); items.len()],
             ground: layout.slots.iter().map(|slot| slot.ground).collect(),
             items,
         }
@@ -48,9 +56,25 @@ impl<'o, 'a> Judge<'o, 'a> {
 
     /// Whether two items are known to be refused together.
     pub(super) fn apart(&self, slot: usize, a: u32, b: u32) -> bool {
-        let slot = self.ground[slot];
-        let at = a as usize * self.items[slot] + b as usize;
-        self.refused[slot][at / 64] >> (at % 64) & 1 == 1
+        self.bit(&self.refused, self.ground[slot], a, b)
+    }
+
+    /// Whether two items are known to be refused together, or with others.
+    pub(super) fn doubted(&self, slot: usize, a: u32, b: u32) -> bool {
+        let ground = self.ground[slot];
+        self.bit(&self.refused, ground, a, b) || self.bit(&self.linked, ground, a, b)
+    }
+
+    fn bit(&self, table: &[Vec<u64>], ground: usize, a: u32, b: u32) -> bool {
+        let at = a as usize * self.items[ground] + b as usize;
+        table[ground][at / 64] >> (at % 64) & 1 == 1
+    }
+
+    fn set_bit(table: &mut [u64], items: usize, a: u32, b: u32) {
+        for (a, b) in [(a as usize, b as usize), (b as usize, a as usize)] {
+            let at = a * items + b;
+            table[at / 64] |= 1 << (at % 64);
+        }
     }
 
     /// Whether predictions are so dear that sets are taken as accepted until they matter.
@@ -58,26 +82,73 @@ impl<'o, 'a> Judge<'o, 'a> {
         self.oracle.predictor.by_parts()
     }
 
-    /// Whether a set has a part that is known to be refused; `item`: only parts with that one.
-    pub(super) fn refuted(&self, slot: usize, items: &[u32], item: Option<u32>) -> bool {
-        if self.known(slot, items) == Some(None) {
+    /// Whether a set has a part that is known to be refused; only parts with all of `within`.
+    pub(super) fn refuted(&self, slot: usize, items: &[u32], within: &[u32]) -> bool {
+        let slot = self.ground[slot];
+        let pair = |a: &u32, b: &u32| a != b && self.apart(slot, *a, *b);
+        let refused = match within {
+            [] => items.iter().any(|a| items.iter().any(|b| pair(a, b))),
+            [a] => items.iter().any(|b| pair(a, b)),
+            [a, b, ..] => pair(a, b),
+        };
+        if refused {
             return true;
         }
-        let inside = |part: &[u32]| part.iter().all(|n| items.binary_search(n).is_ok());
-        items.iter().filter(|n| item.is_none_or(|item| item == **n)).any(|n| {
-            let pair = items.iter().any(|other| other != n && self.apart(slot, *n, *other));
-            pair || self.larger[self.ground[slot]]
-                .get(n)
-                .is_some_and(|list| list.iter().any(|part| inside(part)))
-        })
+        let (refused, sizes) = &self.larger[slot];
+        // Fuller boards are refused by their size.
+        if refused.is_empty() || items.len() > LARGEST {
+            return false;
+        }
+        // Only what is part of a refused set with each of `within` matters.
+        let linked = |a: u32, b: u32| self.bit(&self.linked, slot, a, b);
+        if let [a, b, ..] = within
+            && !linked(*a, *b)
+        {
+            return false;
+        }
+        let (mut fixed, mut free) = (0_u32, 0_u32);
+        for (n, item) in items.iter().enumerate() {
+            if within.contains(item) {
+                fixed |= 1 << n;
+            } else if within.iter().all(|other| linked(*other, *item)) {
+                free |= 1 << n;
+            }
+        }
+        let mut part = [0_u32; LARGEST];
+        // Every subset of the free ones, from all of them down to none.
+        let mut some = free;
+        loop {
+            let mask = some | fixed;
+            if sizes >> mask.count_ones() & 1 == 1 {
+                let mut size = 0;
+                for (_, item) in items.iter().enumerate().filter(|(n, _)| mask >> n & 1 == 1) {
+                    part[size] = *item;
+                    size += 1;
+                }
+                if refused.contains(&part[..size]) {
+                    return true;
+                }
+            }
+            if some == 0 {
+                return false;
+            }
+            some = (some - 1) & free;
+        }
     }
 
     fn remember(&mut self, slot: usize, items: &[u32], draw: Option<f64>) {
         let slot = self.ground[slot];
         if let ([a, b], None) = (items, draw) {
-            for (a, b) in [(*a as usize, *b as usize), (*b as usize, *a as usize)] {
-                let at = a * self.items[slot] + b;
-                self.refused[slot][at / 64] |= 1 << (at % 64);
+            Self::set_bit(&mut self.refused[slot], self.items[slot], *a, *b);
+        }
+        if draw.is_none() && (3..=LARGEST).contains(&items.len()) {
+            let (refused, sizes) = &mut self.larger[slot];
+            refused.insert(items.into());
+            *sizes |= 1 << items.len();
+            for (n, a) in items.iter().enumerate() {
+                for b in &items[..n] {
+                    Self::set_bit(&mut self.linked[slot], self.items[slot], *a, *b);
+                }
             }
         }
         self.count += usize::from(self.known[slot].insert(items.into(), draw).is_none());
@@ -114,7 +185,7 @@ impl<'o, 'a> Judge<'o, 'a> {
         over: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<Option<f64>>>, SolverError> {
         if self.count > MOST {
-            self.known.iter_mut().for_each(HashMap::clear);
+            self.known.iter_mut().for_each(FxHashMap::clear);
             self.count = 0;
         }
         let mut answers: Vec<Option<Option<f64>>> = sets.iter().map(|set| self.known(slot, set)).collect();
@@ -183,7 +254,6 @@ impl<'o, 'a> Judge<'o, 'a> {
         over: &dyn Fn() -> bool,
     ) -> Result<Option<Vec<Option<f64>>>, SolverError> {
         let off = layout.slots[slot].off;
-        let ground = self.ground[slot];
         let mut verdicts = Vec::with_capacity(sets.len());
         for chunk in sets.chunks(CHUNK) {
             if over() {
@@ -194,11 +264,6 @@ impl<'o, 'a> Judge<'o, 'a> {
             for (set, draw) in chunk.iter().zip(draws) {
                 let draw = draw.map(|w| w - off);
                 self.remember(slot, set, draw);
-                if draw.is_none() && set.len() > 2 {
-                    for n in set {
-                        self.larger[ground].entry(*n).or_default().push(set.clone().into_boxed_slice());
-                    }
-                }
                 verdicts.push(draw);
             }
         }

@@ -6,6 +6,8 @@
 
 use super::configure::Config;
 use super::slots::slots;
+use super::steps::Step;
+use super::subset::Triple;
 use crate::columns::Column;
 use crate::pricing::Costs;
 use ecomap_instances::Instance;
@@ -63,6 +65,9 @@ pub(super) struct Slot {
     pub(super) cost: f64,
     /// Draw of a board that is on and empty, over one that is off, W.
     pub(super) idle: f64,
+    /// Most that a board may draw over one that is off, W: its mode's budget, and what the site's cap leaves when
+    /// the configuration's other boards idle.
+    pub(super) most: f64,
     /// Draw of a board that is off, W.
     pub(super) off: f64,
     /// Bytes, row (4).
@@ -153,6 +158,12 @@ pub(super) struct Layout<'a> {
     apart: BTreeSet<(usize, usize)>,
     /// Tenants of which one board at most may run any, row (10b): the row and the members.
     pub(super) bundles: Vec<(usize, BTreeSet<usize>)>,
+    /// Cuts on three tenants.
+    pub(super) triples: Vec<Triple>,
+    /// By slot, steps of the draw in cuts on caps.
+    pub(super) steps: Vec<Vec<Step>>,
+    /// Cuts on caps.
+    pub(super) steps_count: usize,
 }
 
 pub(super) fn number(n: usize) -> f64 {
@@ -323,8 +334,12 @@ impl<'a> Layout<'a> {
             most: Vec::new(),
             apart: BTreeSet::new(),
             bundles: Vec::new(),
+            triples: Vec::new(),
+            steps: Vec::new(),
+            steps_count: 0,
         };
         slots(&mut layout, costs, columns, &mut rules, configs);
+        layout.steps = vec![Vec::new(); layout.slots.len()];
         layout.close(rules);
         layout
     }

@@ -28,6 +28,8 @@ mod pricing;
 mod program;
 mod slots;
 mod state;
+mod steps;
+mod subset;
 mod tree;
 mod verify;
 

@@ -37,6 +37,10 @@ pub(super) struct Query<'q> {
     pub(super) keep: usize,
     /// Most sets extended.
     pub(super) nodes: u64,
+    /// Whether sets that are taken as accepted are predicted before they are handed out.
+    pub(super) ask: bool,
+    /// Whether multipliers are still far off.
+    pub(super) first: bool,
     /// Whether the time is up.
     pub(super) over: &'q dyn Fn() -> bool,
 }
@@ -67,6 +71,85 @@ struct Set {
     memory: f64,
     /// Weight sets loaded, ascending.
     weights: Vec<usize>,
+    /// Members of each active cut that run, by position of the cut.
+    counts: Vec<u8>,
+}
+
+/// What cuts cost a board: those on three tenants once two of them run, those on caps by steps of its draw.
+pub(super) struct Penalties {
+    /// Steps: from which draw, W, and what it costs.
+    steps: Vec<(f64, f64)>,
+    /// Positions of cuts by tenant.
+    of_tenant: Vec<Vec<usize>>,
+    pub(super) prices: Vec<f64>,
+}
+
+impl Penalties {
+    pub(super) fn new(layout: &Layout<'_>, slot: usize, duals: &[f64]) -> Self {
+        let price = |row: usize, amount: f64| -duals.get(row).unwrap_or(&0.0) * amount;
+        let steps = layout.steps[slot].iter().map(|step| (step.from, price(step.row, step.amount)));
+        let mut penalties = Self {
+            steps: steps.filter(|(_, price)| *price > 1e-12).collect(),
+            of_tenant: vec![Vec::new(); layout.tenants()],
+            prices: Vec::new(),
+        };
+        for triple in &layout.triples {
+            let price = price(triple.row, 1.0);
+            if price > 1e-12 {
+                for tenant in triple.members {
+                    penalties.of_tenant[tenant].push(penalties.prices.len());
+                }
+                penalties.prices.push(price);
+            }
+        }
+        penalties
+    }
+
+    /// What a draw costs, W over a board that is off.
+    pub(super) fn of_draw(&self, draw: f64) -> f64 {
+        self.steps.iter().filter(|(from, _)| draw >= *from).map(|(_, price)| price).sum()
+    }
+
+    /// Lines below the cost of draws between `low` and `high`, intercept and slope: the pieces of its lower convex
+    /// hull.
+    pub(super) fn below(&self, low: f64, high: f64) -> Vec<(f64, f64)> {
+        let mut points: Vec<(f64, f64)> = vec![(low, self.of_draw(low))];
+        let mut steps: Vec<f64> = self.steps.iter().map(|s| s.0).filter(|d| *d > low && *d < high).collect();
+        steps.sort_by(f64::total_cmp);
+        steps.dedup();
+        // Just before a step.
+        points.extend(steps.into_iter().map(|d| (d, self.of_draw(d * (1.0 - 1e-12)))));
+        points.push((high, self.of_draw(high)));
+        let mut hull: Vec<(f64, f64)> = Vec::new();
+        for p in points {
+            while let [.., a, b] = hull[..] {
+                if (b.1 - a.1) * (p.0 - a.0) < (p.1 - a.1) * (b.0 - a.0) {
+                    break;
+                }
+                hull.pop();
+            }
+            if hull.last().is_none_or(|last| p.0 > last.0) {
+                hull.push(p);
+            }
+        }
+        let line = |w: &[(f64, f64)]| {
+            let slope = (w[1].1 - w[0].1) / (w[1].0 - w[0].0);
+            (w[0].1 - slope * w[0].0, slope)
+        };
+        hull.windows(2).map(line).filter(|(_, slope)| *slope > 0.0).collect()
+    }
+
+    /// What a tenant adds to a board.
+    pub(super) fn adds(&self, counts: &[u8], tenant: usize) -> f64 {
+        self.of_tenant[tenant].iter().filter(|n| counts[**n] == 1).map(|n| self.prices[*n]).sum()
+    }
+
+    /// Counts a tenant, and what it adds.
+    pub(super) fn add(&self, counts: &mut [u8], tenant: usize) -> f64 {
+        let adds = self.adds(counts, tenant);
+        self.of_tenant[tenant].iter().for_each(|n| counts[*n] += 1);
+        adds
+    }
 }
 
 struct Search<'s, 'q, 'o, 'a> {
@@ -76,6 +159,7 @@ struct Search<'s, 'q, 'o, 'a> {
     slot: &'s Slot,
     /// w.
     prices: Vec<f64>,
+    penalties: Penalties,
     /// ν.
     watt: f64,
     best: Vec<(f64, Vec<u32>, f64)>,
@@ -116,6 +200,7 @@ pub(super) fn price<'a>(
         query,
         slot,
         prices,
+        penalties: Penalties::new(layout, query.slot, query.duals),
         watt,
         best: Vec::new(),
         bound: query.below,
@@ -129,6 +214,7 @@ pub(super) fn price<'a>(
         used: vec![0.0; slot.room.len()],
         memory: 0.0,
         weights: Vec::new(),
+        counts: vec![0; search.penalties.prices.len()],
     };
     candidates.retain(|c| search.fits(&empty, c, None));
     search.extend(&empty, candidates)?;
@@ -371,13 +457,16 @@ impl Search<'_, '_, '_, '_> {
         weights.extend(&item.weights);
         weights.sort_unstable();
         weights.dedup();
+        let mut counts = set.counts.clone();
+        let penalty = self.penalties.add(&mut counts, item.tenant);
         Set {
             items,
-            sum: set.sum + c.cost,
+            sum: set.sum + c.cost + penalty,
             dynamic: set.dynamic + item.dynamic,
             used: set.used.iter().zip(&item.uses).map(|(a, b)| a + b).collect(),
             memory: set.memory + self.adds(set, c),
             weights,
+            counts,
         }
     }
 
@@ -434,7 +523,7 @@ impl Search<'_, '_, '_, '_> {
                 .filter(|(_, members)| members.iter().any(|t| has(*t)))
                 .map(|(row, _)| -self.query.duals[*row])
                 .sum();
-            let value = joined.sum + self.watt * slack + bundles;
+            let value = joined.sum + self.watt * slack + bundles + self.penalties.of_draw(draw);
             if value < self.threshold() && self.query.branch.complete(self.slot.kind, has) {
                 let at = self.best.partition_point(|b| b.0 <= value);
                 self.best.insert(at, (value, joined.items, draw));
@@ -457,4 +546,36 @@ fn rests(candidates: &[Candidate]) -> (f64, f64) {
         .chunk_by(|a, b| a.rank == b.rank)
         .map(least)
         .fold((0.0, 0.0), |sum, own| (sum.0 + own.0, sum.1 + own.1))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::Penalties;
+    use rand::{Rng as _, SeedableRng as _};
+
+    #[test]
+    fn lines_lie_below_the_cost_of_draws_and_meet_it() {
+        let mut rng = rand_chacha::ChaCha8Rng::seed_from_u64(7);
+        let mut lines = 0;
+        for _ in 0..200 {
+            let count = rng.random_range(0..6);
+            let steps =
+                (0..count).map(|_| (rng.random_range(0.0..12.0), rng.random_range(0.1..3.0))).collect();
+            let penalties = Penalties { steps, of_tenant: Vec::new(), prices: Vec::new() };
+            let (low, high) = (2.0, 11.0);
+            // Between its corners the cost is flat, so that the corners and what lies just before them will do.
+            let mut draws: Vec<f64> =
+                penalties.steps.iter().flat_map(|s| [s.0, s.0 * (1.0 - 1e-12)]).collect();
+            draws.retain(|d| (low..=high).contains(d));
+            draws.extend([low, high]);
+            for (at, slope) in penalties.below(low, high) {
+                let above = |d: &f64| penalties.of_draw(*d) - at - slope * d;
+                let least = draws.iter().map(above).fold(f64::INFINITY, f64::min);
+                assert!(least.abs() < 1e-6, "{least} at {draws:?} for {:?}", penalties.steps);
+                lines += 1;
+            }
+        }
+        assert!(lines > 200, "{lines}");
+    }
 }

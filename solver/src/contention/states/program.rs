@@ -53,6 +53,30 @@ impl Program {
         Ok(())
     }
 
+    /// Adds a row of the layout: its states sum to at most `most`.
+    pub(super) fn cut(
+        &mut self,
+        layout: &Layout<'_>,
+        row: usize,
+        most: f64,
+        pool: &[State],
+    ) -> Result<(), SolverError> {
+        let Some(model) = &mut self.model else { return Ok(()) };
+        self.rows.push(model.try_add_row(..=most, []).map_err(refused("Highs_addRow"))?);
+        let fixed = layout.fixed.len();
+        for (column, own) in layout.fixed.iter().enumerate() {
+            if let Some((_, amount)) = own.rows.iter().find(|(r, _)| *r == row) {
+                crate::highs::set_coefficient(model, row, column, *amount)?;
+            }
+        }
+        for (column, n) in self.inside.iter().enumerate() {
+            if let Some((_, amount)) = pool[*n].rows.iter().find(|(r, _)| *r == row) {
+                crate::highs::set_coefficient(model, row, fixed + column, *amount)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Changes the bounds of a column: fixed ones first, then the states inside.
     pub(super) fn limit(&mut self, column: usize, low: f64, high: f64) -> Result<(), SolverError> {
         let Some(model) = &mut self.model else { return Ok(()) };
@@ -134,6 +158,8 @@ pub(super) struct Proof {
     /// By slot, a plan of value v uses only states of reduced cost at most this much and v - `bound`;
     /// infinite where no plan uses the slot.
     pub(super) least: Vec<f64>,
+    /// By configuration, a plan that takes it is worth at least so much more than `bound`.
+    pub(super) beyond: Vec<f64>,
 }
 
 /// Equation (19) with a bound on the reduced costs of each slot's states.
@@ -180,11 +206,12 @@ pub(super) fn lagrangian(layout: &Layout<'_>, branch: &Branch, duals: &[f64], sl
         }
     }
     bound += sites.values().sum::<f64>();
-    for (total, config) in totals.iter().zip(&layout.configs).filter(|(total, _)| total.is_finite()) {
-        let beyond = sites.get(&config.site).map_or(0.0, |best| total - best);
-        config.slots.iter().for_each(|(slot, _)| least[*slot] = of(*slot) - beyond);
+    let mut beyond = vec![0.0; layout.configs.len()];
+    for (n, config) in layout.configs.iter().enumerate().filter(|(n, _)| totals[*n].is_finite()) {
+        beyond[n] = sites.get(&config.site).map_or(0.0, |best| totals[n] - best);
+        config.slots.iter().for_each(|(slot, _)| least[*slot] = of(*slot) - beyond[n]);
     }
-    Proof { bound, duals: duals.to_vec(), least }
+    Proof { bound, duals: duals.to_vec(), least, beyond }
 }
 
 /// The plan of an integral solution; `None` when a value is not whole or something is lacking.

@@ -60,6 +60,11 @@ pub(super) fn slots(
     }
 }
 
+/// A limit in W with more slack than the checker gives.
+fn loosened(watts: f64) -> f64 {
+    watts + 2.0 * TOLERANCE * watts.abs().max(1.0)
+}
+
 /// Boards that cannot be told apart.
 fn kinds(instance: &Instance, on: &[Vec<&Column>]) -> Vec<Kind> {
     let signature = |column: &&Column| {
@@ -99,13 +104,16 @@ fn configured(
         rules.watts.push(watts);
         let mut rows = vec![(one, 1.0), (watts, -cap)];
         let mut slots = Vec::new();
+        let idle: f64 =
+            counts.iter().filter_map(|(k, m, n)| Some(number(*n) * blank.get(&(*k, *m))?.idle)).sum();
         for (k, m, n) in counts {
             let Some(slot) = blank.get(&(k, m)) else { continue };
+            let most = slot.most.min(loosened(cap - idle + slot.idle));
             let link = rules.row(true, 0.0);
             rows.push((link, -number(n)));
             slots.push((layout.slots.len(), number(n)));
             let (cap, config) = (Some(watts), Some(config));
-            layout.slots.push(Slot { link, cap, config, boards: number(n), ..slot.clone() });
+            layout.slots.push(Slot { link, cap, config, most, boards: number(n), ..slot.clone() });
         }
         layout.configs.push(Config { site, column: rules.fixed.len(), slots });
         rows.retain(|(_, a)| *a != 0.0);
@@ -195,7 +203,7 @@ fn slot(
             tier: host.tier,
             load: loads,
             slopes,
-            limit: if layout.linear { limit(tenant, host) } else { f64::INFINITY },
+            limit: limit(tenant, host),
         });
     }
     items.sort_by_key(|i| (i.tenant, i.option));
@@ -208,6 +216,7 @@ fn slot(
         mode,
         cost: costs.power(instance, board.site, way.idle) - costs.power(instance, board.site, board.off),
         idle: (way.idle - board.off).get(),
+        most: loosened((way.budget - board.off).get()),
         off: board.off.get(),
         memory: board.memory.get(),
         room: limits.iter().map(room).collect(),

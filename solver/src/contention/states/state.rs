@@ -1,6 +1,7 @@
 //! A board state: a column of the master.
 
 use super::layout::{Layout, Sparse};
+use super::steps::enter;
 use std::collections::BTreeMap;
 
 /// A set of items on one board of a slot, accepted by the predictor as far as it was asked.
@@ -10,7 +11,7 @@ pub(super) struct State {
     /// Positions in the slot, ascending.
     pub(super) items: Vec<u32>,
     /// W over a board that is off.
-    draw: f64,
+    pub(super) draw: f64,
     pub(super) cost: f64,
     pub(super) rows: Sparse,
     /// Whether the predictor accepts it, where that was asked; else it is taken as accepted, at the
@@ -43,15 +44,12 @@ impl State {
                 rows.insert(*row, 1.0);
             }
         }
-        Self {
-            slot,
-            items,
-            draw,
-            cost,
-            rows: rows.into_iter().filter(|(_, a)| *a != 0.0).collect(),
-            verified: true,
-            alive: true,
+        for triple in &layout.triples {
+            rows.insert(triple.row, triple.of(items.iter().map(|n| place.items[*n as usize].tenant)));
         }
+        let mut rows: Sparse = rows.into_iter().filter(|(_, a)| *a != 0.0).collect();
+        enter(&layout.steps[slot], draw, &mut rows);
+        Self { slot, items, draw, cost, rows, verified: true, alive: true }
     }
 
     /// The same on a board of another slot of the same kind and mode.
@@ -71,7 +69,7 @@ impl State {
     }
 }
 
-/// Cost less what the rows pay.
+/// Cost less what the rows pay; cuts that came later than the multipliers pay nothing.
 pub(super) fn reduced(cost: f64, rows: &Sparse, duals: &[f64]) -> f64 {
-    rows.iter().fold(cost, |sum, (row, amount)| sum - duals[*row] * amount)
+    rows.iter().fold(cost, |sum, (row, amount)| sum - duals.get(*row).unwrap_or(&0.0) * amount)
 }

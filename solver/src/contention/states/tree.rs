@@ -45,6 +45,8 @@ pub(in crate::contention) struct Outcome {
     pub(in crate::contention) nodes: u64,
     /// States in the master.
     pub(in crate::contention) states: u64,
+    /// Cuts on caps and on tenants.
+    pub(in crate::contention) cuts: u64,
 }
 
 /// The value of a plan that the checker and the predictor accept.
@@ -130,7 +132,8 @@ pub(in crate::contention) fn search<'t, 'a>(
     let termination = tree.run()?;
     let bound = tree.bound();
     let states = tree.pool.len() as u64;
-    Ok(Outcome { best: tree.best, bound, termination, nodes: tree.nodes, states })
+    let cuts = (tree.layout.steps_count + tree.layout.triples.len()) as u64;
+    Ok(Outcome { best: tree.best, bound, termination, nodes: tree.nodes, states, cuts })
 }
 
 impl<'a> Tree<'_, '_, 'a> {

@@ -58,7 +58,7 @@ impl Tree<'_, '_, '_> {
         if refused {
             for n in 0..self.pool.len() {
                 let state = &self.pool[n];
-                if state.alive && !state.verified && self.judge.refuted(state.slot, &state.items, None) {
+                if state.alive && !state.verified && self.judge.refuted(state.slot, &state.items, &[]) {
                     self.pool[n].alive = false;
                 }
             }
