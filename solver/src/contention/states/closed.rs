@@ -27,8 +27,8 @@ const PASSES: usize = 3;
 const LESS: f64 = 1.0 - 1e-9;
 /// Sets predicted at a time where the search takes them as accepted: at first and at most.
 const DOUBTED: (usize, usize) = (32, 256);
-/// Sets extended in all repetitions of a search, in those that one may extend.
-const PASSED: u64 = 8;
+/// Sets that a search may extend from which it asks for more and more.
+const PATIENT: u64 = 100_000;
 /// Sets between looks at the time.
 const WATCH: u64 = 256;
 
@@ -248,10 +248,10 @@ fn doubted<'a>(task: &Task<'_, '_, 'a>, judge: &mut Judge<'_, 'a>) -> Result<Pri
         let least = states.first().map_or(query.below, |s| s.0);
         // The bound holds without predictions; with the best sets accepted it is their own.
         let settled = found.best.first().is_none_or(|b| b.0 >= least - 1e-12 * least.abs().max(1.0));
-        if settled || !states.is_empty() || nodes >= query.nodes * PASSED {
+        if settled || !states.is_empty() || nodes >= query.nodes {
             return Ok(Priced { states, bound: found.bound, complete: found.complete, nodes });
         }
-        if !query.first {
+        if query.nodes > PATIENT {
             // Where so many are refused, more are asked for at once.
             keep = (keep * 2).min(DOUBTED.1);
         }
